@@ -1,0 +1,1 @@
+"""Mirrors an OpenTrain inbox into a local SQLite database."""

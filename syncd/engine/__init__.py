@@ -1,0 +1,1 @@
+"""The story: poll, walk, hydrate, reconcile."""

@@ -1,0 +1,92 @@
+"""Every error: what happened, what to do, whether to retry, which exit code."""
+
+
+class SyncdError(Exception):
+    """Something a person can read and act on; `exit_code` is what a command ends with."""
+
+    exit_code = 1
+
+
+class UsageError(SyncdError):
+    """The command's words don't fit together, or an id is held by several accounts."""
+
+    exit_code = 2
+
+
+class ConfigError(SyncdError):
+    """The configuration can't be used; the text names every mistake."""
+
+    exit_code = 78
+
+
+class DatabaseError(SyncdError):
+    """The database is newer, foreign, unreadable or held by another daemon."""
+
+    exit_code = 78
+
+
+class NoDatabaseError(SyncdError):
+    """There is no database to read; the text names the places tried."""
+
+    exit_code = 1
+
+
+class StoreTroubleError(SyncdError):
+    """The disk or the database refuses a write for now: full, read-only, locked or corrupt."""
+
+    exit_code = 1
+
+
+class FetchError(SyncdError):
+    """A request that brought no usable answer.
+
+    `reason` is the server's code or our own short word, `request_id` the server's, `status` the HTTP status, each None where there is none.
+    """
+
+    exit_code = 69
+
+    def __init__(
+        self, message: str, *, reason: str, request_id: str | None = None, status: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.request_id = request_id
+        self.status = status
+
+
+class UnreachableError(FetchError):
+    """The server can't be reached, times out, or keeps answering 5xx."""
+
+
+class ProtocolError(FetchError):
+    """The answer is none that we understand: no JSON, or JSON of another shape."""
+
+
+class AuthError(FetchError):
+    """401: the token is missing, invalid, expired or revoked; the server does not say which."""
+
+    exit_code = 77
+
+
+class ForbiddenError(FetchError):
+    """403: a missing scope, a feature that is off, or not a participant."""
+
+    exit_code = 77
+
+
+class NotFoundError(FetchError):
+    """404: there is no such thing."""
+
+
+class RejectedError(FetchError):
+    """400, 409 and other 4xx: the server refuses this very request; a cursor in it may be dead."""
+
+
+class RateLimitedError(FetchError):
+    """429: nothing may be asked before `retry_after` seconds have passed."""
+
+    exit_code = 75
+
+    def __init__(self, message: str, *, retry_after: float, request_id: str | None = None) -> None:
+        super().__init__(message, reason="RATE_LIMITED", request_id=request_id, status=429)
+        self.retry_after = retry_after
