@@ -1,0 +1,95 @@
+"""What the engine needs from the outside; each interface is owned here, by its consumer."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, Protocol
+
+from syncd.core.model import (
+    ChangePage,
+    Dossier,
+    DossierPage,
+    EntryPage,
+    Identity,
+    Instant,
+    JobPage,
+    Page,
+    Transcript,
+)
+
+Direction = Literal["older", "newer"]
+
+
+class Clock(Protocol):
+    """The time: what the wall says, what only grows, and how to wait."""
+
+    def now(self) -> Instant:
+        """The wall clock's time."""
+
+    def monotonic(self) -> float:
+        """Seconds that only grow; they stand still while the machine sleeps."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class ChangeFeed(Protocol):
+    """A server's own feed of what changed: ids only."""
+
+    async def fetch_changes(self, cursor: str | None) -> ChangePage:
+        """One page from after `cursor` (None: from the beginning), oldest first."""
+
+
+class PagedSource(ChangeFeed, Protocol):
+    """A server whose conversations come in pages.
+
+    Every call raises a subclass of FetchError: UnreachableError, ProtocolError, AuthError, ForbiddenError, NotFoundError, RejectedError, RateLimitedError.
+    Retries of passing faults are already inside; waiting out a 429 is not.
+    """
+
+    page_limit: int
+
+    async def fetch_identity(self) -> Identity:
+        """Whose token it is."""
+
+    async def fetch_entries(self, cursor: str | None, *, unread_only: bool = False) -> EntryPage:
+        """A page of the conversation list, newest activity first."""
+
+    async def fetch_messages(self, conversation_id: str, direction: Direction, cursor: str | None) -> Page:
+        """A page of one conversation's messages."""
+
+    async def fetch_proposal(self, proposal_id: str) -> Dossier:
+        """A proposal with its candidate."""
+
+    async def fetch_interview(self, proposal_id: str) -> Transcript:
+        """A proposal's interview; NotFoundError when none is recorded."""
+
+    async def fetch_jobs(self, cursor: str | None) -> JobPage:
+        """A page of the owner's jobs."""
+
+    async def fetch_job_proposals(self, job_id: str, cursor: str | None) -> DossierPage:
+        """A page of one job's proposals, newest first."""
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+
+
+class Cost(Protocol):
+    """What the requests of a source have cost since it was opened."""
+
+    requests: int
+    received_bytes: int
+
+
+class Store(Protocol):
+    """The one writer: it reads the held rows, plans, and applies, in one transaction, what it is given."""
+
+    async def apply(self, observation: Any) -> Any:
+        """Commit all that the observation changes; the planner's answer comes back after the commit.
+
+        Raises StoreTroubleError where the disk or the database refuses.
+        """
+
+    async def read(self, query: Callable[[Any], Any]) -> Any:
+        """Ask the writer's own connection, between transactions."""
+
+
+Progress = Callable[[str, int], Awaitable[None] | None]
