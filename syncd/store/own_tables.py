@@ -1,0 +1,136 @@
+"""The columns of what syncd itself records: failures, events, outbox, runs, and (with `_`) the engine's memory."""
+
+from sqlmodel import Field
+
+from syncd.store.tables import Row
+
+
+class FailureRow(Row, table=True):
+    """Something that could not be fetched, why, and when it is tried again."""
+
+    __tablename__ = "failures"
+    account: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    subject_id: str = Field(primary_key=True)
+    reason: str | None = None
+    request_id: str | None = None
+    tries: int | None = None
+    first_failed_at: str | None = None
+    next_try_at: str | None = None
+    change_id: int
+
+
+class EventRow(Row, table=True):
+    """A line of the change feed; `logged_at` is NULL until the log has it."""
+
+    __tablename__ = "events"
+    id: int | None = Field(default=None, primary_key=True)
+    account: str
+    kind: str
+    conversation_id: str | None = None
+    message_id: str | None = None
+    proposal_id: str | None = None
+    baseline: int = 0
+    occurred_at: str | None = None
+    recorded_at: str | None = None
+    logged_at: str | None = None
+    data: str | None = None
+    change_id: int
+
+
+class OutboxRow(Row, table=True):
+    """A message that syncd was asked to send; its text is gone once it was sent."""
+
+    __tablename__ = "outbox"
+    id: int | None = Field(default=None, primary_key=True)
+    account: str
+    conversation_id: str
+    content: str | None = None
+    state: str
+    created_at: str | None = None
+    expires_at: str | None = None
+    attempted_at: str | None = None
+    message_id: str | None = None
+    error: str | None = None
+    change_id: int
+
+
+class SyncRunRow(Row, table=True):
+    """A first pass, a reconcile or a manual sync."""
+
+    __tablename__ = "sync_runs"
+    id: int | None = Field(default=None, primary_key=True)
+    account: str
+    kind: str
+    started_at: str | None = None
+    finished_at: str | None = None
+    requests: int | None = None
+    rows_written: int | None = None
+    error: str | None = None
+    change_id: int
+
+
+class CounterRow(Row, table=True):
+    """A number that only grows."""
+
+    __tablename__ = "_counters"
+    name: str = Field(primary_key=True)
+    value: int
+
+
+class DeletionRow(Row, table=True):
+    """A deleted row: its table and its primary key as a JSON array."""
+
+    __tablename__ = "_deletions"
+    table_name: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    change_id: int
+
+
+class AccountStateRow(Row, table=True):
+    """The engine's memory of an account, as JSON."""
+
+    __tablename__ = "_accounts"
+    account: str = Field(primary_key=True)
+    state: str
+
+
+class ThreadStateRow(Row, table=True):
+    """The engine's memory of a conversation, as JSON."""
+
+    __tablename__ = "_threads"
+    account: str = Field(primary_key=True)
+    conversation_id: str = Field(primary_key=True)
+    state: str
+
+
+class OwedRow(Row, table=True):
+    """Something still to be fetched, and not before `due_at`."""
+
+    __tablename__ = "_owed"
+    account: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    subject_id: str = Field(primary_key=True)
+    version: int
+    due_at: str
+    payload: str | None = None
+
+
+class SeenRow(Row, table=True):
+    """A message seen by the re-walk of a conversation that is under way."""
+
+    __tablename__ = "_seen"
+    account: str = Field(primary_key=True)
+    conversation_id: str = Field(primary_key=True)
+    message_id: str = Field(primary_key=True)
+
+
+class SuspectRow(Row, table=True):
+    """Something that was absent once and becomes gone when that is proved."""
+
+    __tablename__ = "_suspects"
+    account: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    subject_id: str = Field(primary_key=True)
+    conversation_id: str | None = None
+    since: str
