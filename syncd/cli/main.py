@@ -1,0 +1,158 @@
+"""The `syncd` command: which families of commands there are, and how every command ends."""
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator, MutableMapping, Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_group
+
+from syncd.cli.options import ConfigOption, DatabaseOption, Places
+from syncd.cli.safe import make_safe
+from syncd.errors import SyncdError
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "syncd.cli.monitor": ("status", "check"),
+    "syncd.cli.reading": ("inbox", "thread", "sql"),
+    "syncd.cli.simulating": ("simulate",),
+    "syncd.cli.setup": ("init",),
+}
+"""Each family's module, which holds a typer application named `app`, and its commands in the order of the help."""
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # click's UsageError, wherever this typer keeps click
+_CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+class PipeClosedError(Exception):
+    """Whoever read our output has gone."""
+
+
+class FamilyCommands(MutableMapping[str, Any]):
+    """All commands by name; a family is imported when one of its commands is asked for, so that reading stays quick."""
+
+    def __init__(self, families: dict[str, tuple[str, ...]]) -> None:
+        self._modules = {name: module for module, names in families.items() for name in names}
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded:
+            self._loaded |= get_group(import_module(self._modules[name]).app).commands
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._modules[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+
+class SyncdGroup(TyperGroup):
+    """The group of all commands; it loads them late and notices a closed pipe before typer calls it a failure."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = FamilyCommands(FAMILIES)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise PipeClosedError from None
+
+
+app = typer.Typer(
+    cls=SyncdGroup,
+    help="Mirror an OpenTrain inbox into a local SQLite database.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes a flag's value by position
+    if wanted:
+        typer.echo(f"syncd {version('syncd')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    *,
+    config: ConfigOption = None,
+    db: DatabaseOption = None,
+    version: Annotated[  # noqa: ARG001 - its callback has done all
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Mirror an OpenTrain inbox into a local SQLite database."""
+    context.obj = Places(config=config, db=db)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)
+
+
+def run_command(words: Sequence[str]) -> int:
+    """Run one command line; whatever happens, the answer is an exit code and at most one line of error."""
+    try:
+        ended = app(args=list(words), prog_name="syncd", standalone_mode=False)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except (PipeClosedError, BrokenPipeError):
+        _let_go_of_output()
+        return PIPE_CLOSED
+    except Exception as error:  # noqa: BLE001 - the one place where every error becomes a line and a code
+        return _report(error)
+    return ended if isinstance(ended, int) else 0
+
+
+def _report(error: Exception) -> int:
+    """Print the error as one line; the answer is the exit code that goes with it."""
+    if os.environ.get("SYNCD_DEBUG") == "1":
+        traceback.print_exception(error)
+    text, code = _describe(error)
+    print(f"syncd: {make_safe(text).strip()}", file=sys.stderr)  # noqa: T201 - this is the command line
+    return code
+
+
+def _describe(error: Exception) -> tuple[str, int]:
+    """What to say about the error, and the exit code."""
+    if isinstance(error, SyncdError):
+        return str(error), error.exit_code
+    if isinstance(error, _USAGE_ERROR):
+        command = getattr(getattr(error, "ctx", None), "command_path", "syncd")
+        return f"{error.format_message().rstrip('.')}; see {command} --help", 2  # type: ignore[attr-defined]  # click's own
+    if isinstance(error, _CLICK_ERROR):
+        return error.format_message(), 1  # type: ignore[attr-defined]  # click's own
+    return f"internal error: {type(error).__name__}: {error} (SYNCD_DEBUG=1 shows where)", 1
+
+
+def _let_go_of_output() -> None:
+    """Keep the interpreter from writing what is left into the closed pipe, and from complaining about it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

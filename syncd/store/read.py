@@ -1,0 +1,187 @@
+"""What the reading commands ask: plain queries on the public views, over a connection that can't write."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from syncd.errors import StoreTroubleError
+from syncd.store.reading import open_reader
+
+Database = sqlite3.Connection
+"""A connection that can't write."""
+Row = dict[str, Any]
+
+_WHICH = {
+    # (unread, needs_reply): the view, and the order that shows first what matters most
+    (False, False): ("inbox", "last_message_at DESC NULLS LAST"),
+    (True, False): ("unread", "last_message_at DESC NULLS LAST"),
+    (False, True): ("needs_reply", "waiting_seconds DESC NULLS LAST"),
+    (True, True): ("needs_reply", "waiting_seconds DESC NULLS LAST"),
+}
+
+_STATUS = """
+SELECT a.account, a.source, a.base_url, a.state, a.state_since, a.first_started_at, a.complete_since,
+       a.last_success_at, f.age_seconds, a.last_reconciled_at, a.retry_at, a.last_error,
+       (SELECT count(*) FROM conversations c WHERE c.account = a.account AND c.gone_at IS NULL) AS conversations,
+       (SELECT count(*) FROM messages m WHERE m.account = a.account) AS messages,
+       (SELECT count(*) FROM unread u WHERE u.account = a.account) AS unread,
+       (SELECT count(*) FROM needs_reply n WHERE n.account = a.account) AS needs_reply,
+       (SELECT max(n.waiting_seconds) FROM needs_reply n WHERE n.account = a.account) AS longest_wait_seconds,
+       (SELECT count(*) FROM failures x WHERE x.account = a.account) AS failures,
+       (SELECT min(x.first_failed_at) FROM failures x WHERE x.account = a.account) AS oldest_failure_at
+FROM accounts a LEFT JOIN freshness f ON f.account = a.account
+WHERE a.removed_at IS NULL ORDER BY a.account
+"""
+
+_PROGRESS = """
+SELECT max(at) FROM (
+  SELECT state_since AS at FROM accounts WHERE account = :account
+  UNION ALL SELECT first_started_at FROM accounts WHERE account = :account
+  UNION ALL SELECT (SELECT changed_at FROM conversations WHERE account = :account ORDER BY change_id DESC LIMIT 1)
+  UNION ALL SELECT (SELECT changed_at FROM messages WHERE account = :account ORDER BY change_id DESC LIMIT 1)
+)
+"""
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Database]:
+    """Read the database at `path`, all queries as of one instant; raises StoreTroubleError where SQLite gives up."""
+    database = open_reader(path)
+    try:
+        database.row_factory = _as_dict
+        database.execute("BEGIN")
+        yield database
+    except sqlite3.Error as error:
+        raise StoreTroubleError(f"{path} can't be read ({error}); try again, then see syncd doctor") from error
+    finally:
+        database.close()
+
+
+def read_now(database: Database) -> str:
+    """The time, as this database's views take it."""
+    return str(_one(database, "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS value"))
+
+
+def read_inbox(
+    database: Database, *, unread: bool, needs_reply: bool, account: str | None, limit: int | None
+) -> tuple[list[Row], int]:
+    """Rows of the view `inbox` (`unread`, `needs_reply`), and how many there are without `limit`."""
+    view, order = _WHICH[unread, needs_reply]
+    where = "(:account IS NULL OR account = :account)" + (" AND unread_count > 0" if unread and needs_reply else "")
+    words = {"account": account, "limit": -1 if limit is None else limit}
+    query = f"SELECT * FROM {view} WHERE {where} ORDER BY {order}, account, conversation_id LIMIT :limit"  # noqa: S608 - built of constants
+    rows = database.execute(query, words).fetchall()
+    if limit is None or len(rows) < limit:
+        return rows, len(rows)
+    return rows, int(_one(database, f"SELECT count(*) AS value FROM {view} WHERE {where}", words))  # noqa: S608 - the same
+
+
+def read_accounts(database: Database) -> list[str]:
+    """The names of all accounts that are not removed."""
+    return _column(database, "SELECT account AS value FROM accounts WHERE removed_at IS NULL ORDER BY account")
+
+
+def read_holders(database: Database, conversation_id: str) -> list[str]:
+    """The accounts that hold a conversation of this id."""
+    return _column(
+        database, "SELECT account AS value FROM conversations WHERE id = :id ORDER BY account", {"id": conversation_id}
+    )
+
+
+def read_conversation(database: Database, account: str, conversation_id: str) -> Row:
+    """The conversation's row of the view `inbox`."""
+    query = "SELECT * FROM inbox WHERE account = :account AND conversation_id = :id"
+    row: Row = database.execute(query, {"account": account, "id": conversation_id}).fetchone()
+    return row
+
+
+def read_thread(database: Database, account: str, conversation_id: str) -> list[Row]:
+    """The conversation's rows of the view `thread`, oldest first."""
+    query = "SELECT * FROM thread WHERE account = :account AND conversation_id = :id ORDER BY sent_at, message_id"
+    return database.execute(query, {"account": account, "id": conversation_id}).fetchall()
+
+
+def read_conversation_ids(database: Database, beginning: str, limit: int) -> list[tuple[str, str]]:
+    """Conversations whose id begins so, newest first, each with its title."""
+    query = (
+        "SELECT id, coalesce(title, channel_name, '') AS title FROM conversations "
+        "WHERE substr(id, 1, length(:beginning)) = :beginning ORDER BY last_message_at DESC LIMIT :limit"
+    )
+    rows = database.execute(query, {"beginning": beginning, "limit": limit})
+    return [(row["id"], row["title"]) for row in rows]
+
+
+def read_status(database: Database) -> list[Row]:
+    """Each account's row of `accounts` with its counts; times are UTC text, ages and waits seconds."""
+    rows: list[Row] = database.execute(_STATUS).fetchall()
+    for row in rows:
+        state = read_state(database, row["account"])
+        row["poll"] = state.get("poll")
+        row["missing_scopes"] = state.get("missing_scopes") or []
+        row["loss_guard"] = state.get("loss_guard")
+        row["failing"] = read_failing(database, row["account"])
+    return rows
+
+
+def read_state(database: Database, account: str) -> Row:
+    """What the daemon last noted about the account for itself; empty when there is nothing yet."""
+    text = _one(database, "SELECT state AS value FROM _accounts WHERE account = :account", {"account": account})
+    state = json.loads(text) if text else {}
+    return state if isinstance(state, dict) else {}
+
+
+def read_failing(database: Database, account: str) -> list[Row]:
+    """How many things of each kind fail for which reason, the oldest first."""
+    query = (
+        "SELECT kind, reason, count(*) AS count, min(first_failed_at) AS first_failed_at, "
+        "min(next_try_at) AS next_try_at FROM failures WHERE account = :account "
+        "GROUP BY kind, reason ORDER BY first_failed_at, kind, reason"
+    )
+    return database.execute(query, {"account": account}).fetchall()
+
+
+def read_progress(database: Database, account: str) -> str | None:
+    """When the account last got on: began, changed its state, or stored something new."""
+    at = database.execute(_PROGRESS, {"account": account}).fetchone()
+    return next(iter(at.values()))  # type: ignore[no-any-return]  # a time text, or None
+
+
+def read_waiting(database: Database, longer_than: float) -> list[Row]:
+    """Conversations that need a reply and whose open turn has waited more than so many seconds, the longest first."""
+    query = (
+        "SELECT n.* FROM needs_reply n JOIN accounts a ON a.account = n.account "
+        "WHERE a.removed_at IS NULL AND n.needs_reply_count > 0 AND n.waiting_seconds > :seconds "
+        "ORDER BY n.waiting_seconds DESC"
+    )
+    return database.execute(query, {"seconds": longer_than}).fetchall()
+
+
+def read_failures_before(database: Database, moment: str) -> list[Row]:
+    """Failures of present accounts that have lasted since before `moment`, the oldest first."""
+    query = (
+        "SELECT x.* FROM failures x JOIN accounts a ON a.account = x.account "
+        "WHERE a.removed_at IS NULL AND x.first_failed_at < :moment ORDER BY x.first_failed_at"
+    )
+    return database.execute(query, {"moment": moment}).fetchall()
+
+
+def read_schema_version(database: Database) -> int:
+    """The number of the last migration."""
+    return int(_one(database, "SELECT user_version AS value FROM pragma_user_version"))
+
+
+def _as_dict(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Row:
+    return {description[0]: value for description, value in zip(cursor.description, values, strict=True)}
+
+
+def _one(database: Database, query: str, words: Row | None = None) -> Any:
+    """The column `value` of the only row, or None without one."""
+    row = database.execute(query, words or {}).fetchone()
+    return row["value"] if row else None
+
+
+def _column(database: Database, query: str, words: Row | None = None) -> list[str]:
+    return [row["value"] for row in database.execute(query, words or {})]
