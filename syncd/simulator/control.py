@@ -1,0 +1,93 @@
+"""The control plane under /_simulator/: steers a simulator in another process; loopback only."""
+
+import dataclasses
+import ipaddress
+from collections.abc import Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from syncd.simulator.app import encode
+from syncd.simulator.faults import Faults
+from syncd.simulator.quirks import Quirks
+from syncd.simulator.requests import RequestLog
+from syncd.simulator.world import World
+
+HAPPENINGS = frozenset(
+    "add_message add_token burst delete_conversation delete_message dismiss_needs_reply edit_message erase_candidate "
+    "hold_updates interview_appears interview_erased interview_ready leave_conversation longest new_conversation "
+    "new_job new_proposal react read_conversation rejoin release_updates rename rename_job restore_conversation "
+    "restore_message revoke_token set_job_status set_proposal_status touch".split()
+)
+FAULTS = frozenset(
+    "rate_limit status gateway html body empty_object cut_json delay stall reset reset_midway truncate lose_reply "
+    "repeat_cursor cycle_cursor dead_cursor null_cursor empty_page".split()
+)
+
+
+class Control:
+    """Answers the control plane's requests."""
+
+    def __init__(
+        self, world: World, quirks: Quirks, faults: Faults, requests: RequestLog, url: Callable[[], str]
+    ) -> None:
+        self._world = world
+        self._quirks = quirks
+        self._faults = faults
+        self._requests = requests
+        self._url = url
+
+    async def answer(self, request: Request) -> Response:
+        """Find what is asked for; 403 from another machine, 404 and 400 with a text otherwise."""
+        if request.client is None or not ipaddress.ip_address(request.client.host).is_loopback:
+            return JSONResponse({"error": "only from this machine"}, 403)
+        verb = getattr(self, f"_{request.method.lower()}_{request.path_params['what']}", None)
+        if verb is None:
+            return JSONResponse({"error": "no such control"}, 404)
+        body = await request.json() if request.method == "POST" else {}
+        try:
+            return Response(encode(verb(body)), media_type="application/json")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
+
+    def _get_truth(self, _: Any) -> Any:
+        return self._world.truth()
+
+    def _get_requests(self, _: Any) -> Any:
+        return [record.to_json() for record in self._requests]
+
+    def _get_info(self, _: Any) -> Any:
+        return {"url": self._url(), "token": self._world.token, "viewerUserId": self._world.viewer}
+
+    def _post_happening(self, body: Any) -> Any:
+        return {"result": _call(self._world, HAPPENINGS, body)}
+
+    def _post_fault(self, body: Any) -> Any:
+        _call(self._faults, FAULTS, body)
+        return {"ok": True}
+
+    def _delete_fault(self, _: Any) -> Any:
+        self._faults.clear()
+        return {"ok": True}
+
+    def _post_quirks(self, body: Any) -> Any:
+        known = {entry.name for entry in dataclasses.fields(Quirks)}
+        if unknown := set(body) - known:
+            raise ValueError(f"no such quirk: {', '.join(sorted(unknown))}")
+        for name, value in body.items():
+            setattr(self._quirks, name, value)
+        return dataclasses.asdict(self._quirks)
+
+
+def _call(target: object, allowed: frozenset[str], body: Any) -> Any:
+    if body["name"] not in allowed:
+        raise ValueError(f"unknown name {body['name']!r}; one of {', '.join(sorted(allowed))}")
+    return getattr(target, body["name"])(**body.get("arguments", {}))
+
+
+def make_control(control: Control) -> Starlette:
+    """The control plane as an application."""
+    return Starlette(routes=[Route("/_simulator/{what}", control.answer, methods=["GET", "POST", "DELETE"])])

@@ -1,0 +1,210 @@
+"""A whole inbox with years behind it, from one seed."""
+
+import random
+from collections.abc import Iterator
+
+from syncd.simulator import texts
+from syncd.simulator.hiring import HiringHappenings
+from syncd.simulator.records import DAY_MS, Conversation, Interview, Json, Message, Proposal
+from syncd.simulator.stamps import iso
+
+# Lengths at which paging goes wrong: nothing, one, a page, a page and one, several pages.
+_TELLING_LENGTHS = (0, 1, 350, 101, 100, 99, 420, 20, 21, 200, 201, 640, 19, 300)
+_FEED_MESSAGES = 2_000
+_ROOM_TYPES = ("DIRECT_MESSAGE", "JOB_DM", "JOB_DM")
+_STATUSES = (("SUBMITTED", "Submitted"), ("SHORTLISTED", "Shortlisted"), ("HIRED", "Hired"), ("DECLINED", "Declined"))
+
+
+def fill(world: HiringHappenings, *, conversations: int, messages: int, jobs: int, now: int) -> None:
+    """Fill an empty world with a history that ends before `now` (milliseconds)."""
+    rng = world.random
+    _post_jobs(world, jobs, now)
+    for number, length in enumerate(_plan_lengths(rng, conversations, messages)):
+        conversation = _open(world, number, now)
+        _write_history(world, conversation, length, now)
+        _settle_counts(world, conversation)
+    for _ in range(conversations // 10):
+        _propose(world, now, age_days=rng.uniform(1, 200))
+    _add_foreign_proposal(world, now)
+    _fill_feed(world)
+
+
+def _plan_lengths(rng: random.Random, conversations: int, messages: int) -> list[int]:
+    """How many messages each conversation gets: the telling lengths first, then a long tail; the sum is exact."""
+    telling: list[int] = []
+    for length in _TELLING_LENGTHS:
+        if len(telling) < conversations // 4 and sum(telling) + length <= messages // 2:
+            telling.append(length)
+    rest = conversations - len(telling)
+    weights = [rng.lognormvariate(0, 1.1) for _ in range(rest)]
+    scale = (messages - sum(telling)) / sum(weights) if weights else 0
+    lengths = [int(weight * scale) for weight in weights]
+    if lengths:
+        lengths[0] += messages - sum(telling) - sum(lengths)
+    lengths += telling
+    rng.shuffle(lengths)
+    return lengths
+
+
+def _post_jobs(world: HiringHappenings, jobs: int, now: int) -> None:
+    for number in range(jobs):
+        title = texts.JOB_TITLES[number % len(texts.JOB_TITLES)]
+        job = world.jobs[world.new_job(title, status=("OPEN", "OPEN", "CLOSED", "PAUSED_BY_ROBOT")[number % 4])]
+        job.created = job.updated = now - (400 - number % 300) * DAY_MS
+
+
+def _propose(world: HiringHappenings, now: int, *, age_days: float) -> Proposal:
+    rng = world.random
+    job = rng.choice(list(world.jobs.values()))
+    created = max(job.created + 1, now - int(age_days * DAY_MS))
+    proposal = world.store_proposal(job, world.store_candidate(texts.masked_name(rng)), created)
+    proposal.status, proposal.status_label = rng.choice(_STATUSES)
+    proposal.match_score = rng.choice((0.91, 87, None, 0.5, 64.5))
+    if rng.random() < 0.01:
+        proposal.status, proposal.status_label = "ON_THE_MOON", None
+        proposal.extra = {"tier": "gold", "flags": {"rush": True, "notes": [None, 1.5, "ü"]}}
+    if rng.random() < 0.6:
+        proposal.interview = _record_interview(world, created)
+    return proposal
+
+
+def _record_interview(world: HiringHappenings, after: int) -> Interview:
+    rng = world.random
+    score = rng.choice((86, 8.6, 72, 9, 64.25, None))
+    start = after + rng.randint(60_000, 600_000)
+    if rng.random() < 0.2:
+        lines = [("interviewer", "Interview completed.")]
+    else:
+        pairs = zip(texts.QUESTIONS, rng.sample(texts.ANSWERS, 4), strict=True)
+        lines = [line for q, a in pairs for line in (("interviewer", q), ("candidate", a))]
+    exchange: list[Json] = [
+        {"id": world.new_id("t"), "role": role, "content": text, "sentAt": iso(start + n * 45_000)}
+        for n, (role, text) in enumerate(lines)
+    ]
+    return Interview(world.new_id("i"), score, rng.choice(texts.SUMMARIES), exchange)
+
+
+def _open(world: HiringHappenings, number: int, now: int) -> Conversation:
+    """A conversation of a kind that its number decides: six proposal threads in ten, then job threads, then channels."""
+    rng = world.random
+    age = rng.uniform(2, 300)
+    if number % 10 < 6:  # noqa: PLR2004 - the proportion said above
+        proposal = _propose(world, now, age_days=age)
+        conversation = world.conversations[world.open_proposal_thread(proposal.id)]
+        conversation.updated = proposal.created
+    else:
+        channel = rng.choice(texts.CHANNELS) if number % 10 > 8 else None  # noqa: PLR2004 - the same
+        kind = "CHANNEL" if channel else rng.choice(_ROOM_TYPES)
+        job = rng.choice(list(world.jobs.values()))
+        conversation = world.conversations[world.new_room(job_id=job.id, channel_name=channel, type=kind)]
+        conversation.updated = max(job.created, now - int(age * DAY_MS))
+    _make_odd(conversation, number)
+    return conversation
+
+
+def _make_odd(conversation: Conversation, number: int) -> None:
+    if number % 67 == 11:  # noqa: PLR2004 - rare, but in every world of some size
+        conversation.type = "HOLOGRAM_V2"
+        conversation.extra = {"pinned": True, "labels": ["später", None, {"depth": 1}], "muteUntil": None}
+    if number % 89 == 17:  # noqa: PLR2004 - the same
+        conversation.bucket = "archive"
+    conversation.terse = number % 41 == 5  # noqa: PLR2004 - the same
+
+
+def _moments(rng: random.Random, start: int, end: int, count: int) -> Iterator[int]:
+    """`count` times between two, rising, with bursts and now and then a tie."""
+    step = max(2, (end - start) // max(1, count))
+    now = start
+    for _ in range(count):
+        chance = rng.random()
+        now += 0 if chance < 0.01 else int(step * chance)  # noqa: PLR2004 - one in a hundred shares its millisecond
+        yield now
+
+
+def _write_history(world: HiringHappenings, conversation: Conversation, length: int, now: int) -> None:
+    rng = world.random
+    end = now - int(rng.expovariate(1 / 20) * DAY_MS) - 60_000
+    start = min(conversation.updated, end - length * 30_000 - 1)
+    others = sorted(conversation.participants - {world.viewer})
+    made = [_write(world, conversation, at, rng.choice(others)) for at in _moments(rng, start, end, length)]
+    conversation.messages = sorted(made, key=lambda message: message.key)
+    if made:
+        conversation.updated = conversation.messages[-1].created
+
+
+def _write(world: HiringHappenings, conversation: Conversation, at: int, other: str) -> Message:
+    rng = world.random
+    chance = rng.random()
+    message = Message(world.new_id("m"), at, at, conversation.id, other, None, job_id=conversation.job_id)
+    if chance < 0.06:  # noqa: PLR2004 - shares of the kinds of message
+        message.system, message.content = True, rng.choice(texts.SYSTEM)
+        message.sender = None if chance < 0.03 else world.viewer  # noqa: PLR2004 - the same
+        message.message_type = "SYSTEM"
+    elif chance < 0.5:  # noqa: PLR2004 - the same
+        message.sender, message.content = world.viewer, rng.choice(texts.OUTBOUND)
+    else:
+        message.content = rng.choice(texts.INBOUND)
+    if chance * 1000 % 1 < 0.02:  # noqa: PLR2004 - the same
+        _decorate(rng, message)
+    return message
+
+
+def _decorate(rng: random.Random, message: Message) -> None:
+    """Make a message one of the rare ones: odd text, attachments, an edit, unknown values and fields."""
+    message.content = rng.choice(texts.ODD) if not message.system else message.content
+    message.attachments = rng.randint(0, 3)
+    message.has_audio = rng.random() < 0.3  # noqa: PLR2004 - a share
+    message.reactions = rng.randint(0, 4)
+    message.terse = rng.random() < 0.2  # noqa: PLR2004 - a share
+    message.message_type = rng.choice((None, "TEXT", "VOICE_NOTE_3D"))
+    if rng.random() < 0.4:  # noqa: PLR2004 - a share
+        message.edited = message.updated = message.created + rng.randint(1_000, 50_000)
+    if rng.random() < 0.3:  # noqa: PLR2004 - a share
+        message.extra = {"threadDepth": 2, "mentions": [{"userId": "u1", "at": [0, 5]}], "big": 2**53, "none": None}
+
+
+def _settle_counts(world: HiringHappenings, conversation: Conversation) -> None:
+    """Count what nobody answered; one in three of those was already read, some were dismissed."""
+    waiting: list[Message] = []
+    for message in reversed(conversation.messages):
+        if message.system:
+            continue
+        if message.sender == world.viewer:
+            break
+        waiting.append(message)
+    conversation.needs_reply = 0 if world.random.random() < 0.1 else len(waiting)  # noqa: PLR2004 - a share
+    if world.random.random() < 0.66:  # noqa: PLR2004 - a share
+        return
+    conversation.unread = len(waiting)
+    for message in waiting:
+        message.unread = True
+
+
+def _add_foreign_proposal(world: HiringHappenings, now: int) -> None:
+    """A proposal on somebody else's job, which the owner may not read."""
+    owner = world.new_id("u")
+    job = world.jobs[world.new_job("Somebody else's job", owner=owner)]
+    job.created = job.updated = now - DAY_MS
+    world.store_proposal(job, world.store_candidate("Nobody N."), now - DAY_MS + 1)
+
+
+def _fill_feed(world: HiringHappenings) -> None:
+    """The feed's past: every proposal of the owner, and the newest inbound messages."""
+    inbound = [
+        (message.created, message.id, conversation)
+        for conversation in world.conversations.values()
+        for message in conversation.messages
+        if not message.system and message.sender != world.viewer
+    ]
+    inbound.sort(key=lambda entry: entry[:2])
+    entries: list[tuple[int, str, str, Json, str | None]] = [
+        (at, "message.received", id_, {"conversationId": c.id, "messageId": id_}, c.job_id)
+        for at, id_, c in inbound[-_FEED_MESSAGES:]
+    ]
+    entries += [
+        (p.created, "proposal.received", p.id, {"proposalId": p.id, "jobId": p.job.id}, p.job.id)
+        for p in world.proposals.values()
+        if p.job.owner == world.viewer
+    ]
+    for at, type_, resource_id, data, job_id in sorted(entries, key=lambda entry: entry[:3]):
+        world.add_event(type_, resource_id, data, job_id=job_id, at=at)

@@ -1,0 +1,88 @@
+"""Which slice of an ordered list a page is; pure, so that every quirk can be read in one place."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from syncd.simulator.cursors import Cursors, Key
+from syncd.simulator.problems import invalid
+from syncd.simulator.quirks import Quirks
+from syncd.simulator.records import Message
+
+T = TypeVar("T")
+
+
+def _key(entry: Any) -> Key:
+    key: Key = entry.key
+    return key
+
+
+def read_limit(text: str | None, *, default: int = 20, highest: int = 100) -> int:
+    """The `limit` parameter; 400 when it is no whole number of 1 to `highest`."""
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit():
+        raise invalid("limit", "Expected number, received nan", "invalid_type")
+    number = int(text)
+    if not 1 <= number <= highest:
+        code = "too_big" if number > highest else "too_small"
+        raise invalid("limit", f"Number must be between 1 and {highest}", code)
+    return number
+
+
+def cut_older(messages: Sequence[Message], key: Key | None, limit: int, *, inclusive: bool) -> tuple[int, int, bool]:
+    """Start, end and whether more lies beyond, walking back from `key` (None: from the newest)."""
+    bisect = bisect_right if inclusive else bisect_left
+    end = len(messages) if key is None else bisect(messages, key, key=_key)
+    start = max(0, end - limit)
+    return start, end, start > 0
+
+
+def cut_newer(
+    messages: Sequence[Message], key: Key | None, limit: int, *, inclusive: bool, newest: bool
+) -> tuple[int, int, bool]:
+    """The same walking forward; without a key from the oldest, or the newest page where `newest`."""
+    bisect = bisect_left if inclusive else bisect_right
+    start = bisect(messages, key, key=_key) if key is not None else (max(0, len(messages) - limit) if newest else 0)
+    end = min(len(messages), start + limit)
+    return start, end, end < len(messages)
+
+
+def page_of_messages(
+    messages: Sequence[Message], quirks: Quirks, key: Key | None, *, limit: int, direction: str
+) -> tuple[list[Message], Key | None]:
+    """One page in the order the quirks say, and where the next one starts (None at the end)."""
+    older = direction == "older"
+    inclusive = quirks.cursor_inclusive
+    if older:
+        start, end, more = cut_older(messages, key, limit, inclusive=inclusive)
+    else:
+        newest = quirks.newer_without_cursor == "newest"
+        start, end, more = cut_newer(messages, key, limit, inclusive=inclusive, newest=newest)
+    page = list(messages[start:end])
+    edge = (page[0].key if older else page[-1].key) if page else key
+    if quirks.page_order == "newest" or (quirks.page_order == "walk" and older):
+        page.reverse()
+    return page, edge if more or quirks.last_page_cursor else None
+
+
+def page_of_list(
+    entries: Sequence[T], quirks: Quirks, cursors: Cursors, walk: str, *, cursor: str | None, limit: int
+) -> tuple[Sequence[T], str | None]:
+    """A page of a list that runs newest first, by key or by offset, and the next cursor."""
+    at = cursors.decode(walk, cursor)
+    if quirks.list_cursor == "offset":
+        start = at[0] if at else 0
+    else:
+        start = 0 if at is None else _first_below(entries, at)
+    page = entries[start : start + limit]
+    more = start + limit < len(entries) or (quirks.list_last_page_cursor and bool(page))
+    if not more:
+        return page, None
+    offset = quirks.list_cursor == "offset"
+    return page, cursors.encode(walk, (start + limit, "") if offset else _key(page[-1]))
+
+
+def _first_below(entries: Sequence[T], key: Key) -> int:
+    """Where a list that runs newest first passes `key`."""
+    return bisect_left(range(len(entries)), True, key=lambda at: _key(entries[at]) < key)  # noqa: FBT003 - the value sought
