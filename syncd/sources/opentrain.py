@@ -1,0 +1,125 @@
+"""OpenTrain: the calls of its public API that a mirror needs, each answered in the model's own terms."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+from syncd.core.model import (
+    ChangePage,
+    Dossier,
+    DossierPage,
+    EntryPage,
+    Identity,
+    JobPage,
+    Message,
+    Page,
+    Transcript,
+)
+from syncd.errors import NotFoundError, ProtocolError
+from syncd.protocols import Direction
+from syncd.sources import opentrain_hiring as hiring
+from syncd.sources import opentrain_parse as parse
+from syncd.sources.http import Answer, HttpCost, PoliteClient
+
+T = TypeVar("T")
+
+_API: Final = "/api/public/v1"  # below the origin, which is all that a user configures
+_PAGE_LIMIT: Final = 100  # the most that GET /messages, /jobs/mine and /jobs/{id}/proposals give (their documentation)
+_CHANGES_LIMIT: Final = 200  # the most that GET /updates gives (its documentation)
+
+
+class OpenTrain:
+    """A PagedSource: one OpenTrain account, read through a client whose base_url is the origin."""
+
+    page_limit: int = _PAGE_LIMIT
+
+    def __init__(self, client: PoliteClient) -> None:
+        self._client = client
+
+    @property
+    def cost(self) -> HttpCost:
+        """What its requests have cost since it was opened."""
+        return self._client.cost
+
+    async def fetch_identity(self) -> Identity:
+        """Whose token it is."""
+        return await self._get("/auth/me", {}, parse.parse_identity)
+
+    async def fetch_entries(self, cursor: str | None, *, unread_only: bool = False) -> EntryPage:
+        """A page of the conversation list, newest activity first."""
+        only = {"unreadOnly": "true"} if unread_only else {}
+        return await self._get("/messages", _paging(cursor) | only, parse.parse_entries)
+
+    async def fetch_messages(self, conversation_id: str, direction: Direction, cursor: str | None) -> Page:
+        """A page of one conversation's messages; a cursor belongs to the direction it came from."""
+        params = {"conversationId": conversation_id, "direction": direction, **_paging(cursor)}
+        return await self._get(
+            "/messages", params, lambda answer: parse.parse_page(answer, conversation_id, _PAGE_LIMIT)
+        )
+
+    async def fetch_proposal(self, proposal_id: str) -> Dossier:
+        """A proposal with its candidate."""
+        return await self._get(f"/proposals/{_segment(proposal_id)}", {}, hiring.parse_dossier)
+
+    async def fetch_interview(self, proposal_id: str) -> Transcript:
+        """A proposal's interview; NotFoundError when none is recorded."""
+        return await self._get(
+            f"/proposals/{_segment(proposal_id)}/interview",
+            {},
+            lambda answer: hiring.parse_transcript(answer, proposal_id),
+        )
+
+    async def fetch_jobs(self, cursor: str | None) -> JobPage:
+        """A page of the owner's jobs; plain /jobs would be the public market."""
+        return await self._get("/jobs/mine", _paging(cursor), hiring.parse_jobs)
+
+    async def fetch_job_proposals(self, job_id: str, cursor: str | None) -> DossierPage:
+        """A page of one job's proposals, newest first."""
+        return await self._get(f"/jobs/{_segment(job_id)}/proposals", _paging(cursor), hiring.parse_dossiers)
+
+    async def fetch_changes(self, cursor: str | None) -> ChangePage:
+        """One page of the feed from after `cursor`, oldest first."""
+        return await self._get("/updates", _paging(cursor, _CHANGES_LIMIT), parse.parse_changes)
+
+    async def send_message(self, conversation_id: str, content: str) -> Message:
+        """Send one message of at most 10,000 characters, once: UnreachableError "connect" says that it never left."""
+        body = {"conversationId": conversation_id, "content": content}
+        answer = await self._client.post_json(f"{_API}/messages", body)
+        return _parsed(answer, lambda answer: parse.parse_sent(answer, conversation_id))
+
+    async def open_conversation(self, proposal_id: str) -> str:
+        """The id of the proposal's conversation, which is opened if there is none yet."""
+        answer = await self._client.post_json(f"{_API}/proposals/{_segment(proposal_id)}/conversation")
+        return _parsed(answer, parse.parse_opened)
+
+    def drop_connections(self) -> None:
+        """Connect anew for what comes next."""
+        self._client.drop_connections()
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self._client.close()
+
+    async def _get(self, path: str, params: Mapping[str, str], parse_answer: Callable[[Answer], T]) -> T:
+        return _parsed(await self._client.get_json(_API + path, params), parse_answer)
+
+
+def _parsed(answer: Answer, parse_answer: Callable[[Answer], T]) -> T:
+    """What the answer says; an error of its shape carries the id that support asks for."""
+    try:
+        return parse_answer(answer)
+    except ProtocolError as error:
+        raise ProtocolError(
+            str(error), reason=error.reason, request_id=answer.request_id, status=answer.status
+        ) from None
+
+
+def _paging(cursor: str | None, limit: int = _PAGE_LIMIT) -> dict[str, str]:
+    return {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
+
+
+def _segment(id: str) -> str:
+    """The id as one segment of a path; one that would change the path names nothing."""
+    if not id.strip("."):
+        raise NotFoundError("there is no such thing: its id is empty", reason="no_id")
+    return quote(id, safe="")

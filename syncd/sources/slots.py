@@ -1,0 +1,97 @@
+"""Connections: one to a slot, the one used last first, so that few stay open when little is asked."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import cache
+from ipaddress import ip_address
+from typing import Final
+
+import httpx
+
+CLOSE_SECONDS: Final = 2.0
+"""How long `close` waits for connections to say goodbye."""
+
+_KEEP_ALIVE_SECONDS: Final = 55.0  # outlives the pause between two busy polls, so that most polls need no new handshake
+
+
+class Slots:
+    """Lends at most `size` connections at once.
+
+    A pool with many connections looks at each of them for each request, which costs more than the request does; and
+    a request cancelled in flight can wedge its pool. Hence a client for each connection, dropped unless all went well.
+    """
+
+    def __init__(self, size: int, open_client: Callable[[], httpx.AsyncClient]) -> None:
+        self._open_client = open_client
+        self._places = asyncio.Semaphore(size)
+        self._idle: list[httpx.AsyncClient] = []
+        self._closing: set[asyncio.Task[None]] = set()
+        self._generation = 0
+
+    @asynccontextmanager
+    async def lend(self, *, fresh: bool = False) -> AsyncIterator[httpx.AsyncClient]:
+        """A client for one request; `fresh` ones are not connected yet."""
+        async with self._places:
+            generation = self._generation
+            client = self._idle.pop() if self._idle and not fresh else self._open_client()
+            returned = False
+            try:
+                yield client
+                returned = generation == self._generation
+            finally:
+                if returned:
+                    self._idle.append(client)
+                else:
+                    self._discard(client)
+
+    def drop(self) -> None:
+        """Forgets every connection; those in use are let go of when their request ends."""
+        self._generation += 1
+        while self._idle:
+            self._discard(self._idle.pop())
+
+    async def close(self) -> None:
+        """Drops every connection and waits a moment for them to close."""
+        self.drop()
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=CLOSE_SECONDS)
+
+    def _discard(self, client: httpx.AsyncClient) -> None:
+        """Closes in the background: whoever was cancelled must not wait for it."""
+        task = asyncio.get_running_loop().create_task(_close_quietly(client))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+def open_client(base_url: str, headers: dict[str, str], timeout: httpx.Timeout) -> httpx.AsyncClient:
+    """A client with one connection, through the environment's proxies unless it stays on this machine."""
+    return httpx.AsyncClient(
+        headers=headers,
+        timeout=timeout,
+        limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEP_ALIVE_SECONDS),
+        verify=_trust(),
+        trust_env=not is_loopback(base_url),
+        follow_redirects=False,  # a redirect would carry the token to another host
+    )
+
+
+def is_loopback(base_url: str) -> bool:
+    """Whether the address is this machine's own."""
+    host = httpx.URL(base_url).host
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Read once: the certificates of all authorities take 20 ms for each client otherwise."""
+    return httpx.create_ssl_context()
+
+
+async def _close_quietly(client: httpx.AsyncClient) -> None:
+    with suppress(httpx.HTTPError, OSError, RuntimeError):  # it is thrown away because it is broken
+        await client.aclose()
