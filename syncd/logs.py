@@ -54,7 +54,7 @@ class _LibraryRecords(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         fields = {"error": describe_error(error)} if error else {}
         level = max(known for known in _LEVELS if known <= record.levelno)
-        get_logger().log(level, "library", logger=record.name, message=record.getMessage(), **fields)
+        get_logger().log(level, "library", logger=record.name, message=_words_of(record), **fields)
 
 
 _sink: _Sink | None = None
@@ -140,6 +140,14 @@ def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
     return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
+def _words_of(record: logging.LogRecord) -> str:
+    """Return a library's message; one whose format does not fit its arguments, without them."""
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):
+        return str(record.msg)
+
+
 def _json() -> list[Processor]:
     import structlog  # noqa: PLC0415 - see TYPE_CHECKING above
 
@@ -209,7 +217,6 @@ def _add_priority(_: Any, method: str, line: Any) -> str:
 
 def _adopt_libraries() -> None:
     """Send the warnings of libraries the same way; what they say below that is left out."""
-    logging.raiseExceptions = False  # a library's bad format string prints no traceback
     logging.captureWarnings(capture=True)
     root = logging.getLogger()
     root.setLevel(logging.WARNING)

@@ -49,6 +49,11 @@ def resolve_token(account: Account, environ: Mapping[str, str], home: Path | Non
         raise AuthError(f"account {account.name}: {error}; {_four_ways(account)}", reason=reason) from None
 
 
+def wants_token(account: Account) -> bool:
+    """Say whether requests of this account carry a token at all."""
+    return account.source == "opentrain" or any(getattr(account, f"token_{way}") is not None for way in _WAYS)
+
+
 def resolve_headers(account: OpenATSAccount, environ: Mapping[str, str]) -> dict[str, Secret]:
     """Return the headers a proxy wants, their values read from where `env:` and `file:` point."""
     return {name: _resolve_header(account, name, place, environ) for name, place in account.headers.items()}
