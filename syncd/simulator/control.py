@@ -16,16 +16,12 @@ from syncd.simulator.quirks import Quirks
 from syncd.simulator.requests import RequestLog
 from syncd.simulator.world import World
 
-HAPPENINGS = frozenset(
-    "add_message add_token burst delete_conversation delete_message dismiss_needs_reply edit_message erase_candidate "
-    "hold_updates interview_appears interview_erased interview_ready leave_conversation longest new_conversation "
-    "new_job new_proposal react read_conversation rejoin release_updates rename rename_job restore_conversation "
-    "restore_message revoke_token set_job_status set_proposal_status touch".split()
-)
-FAULTS = frozenset(
-    "rate_limit status gateway html body empty_object cut_json delay stall reset reset_midway truncate lose_reply "
-    "repeat_cursor cycle_cursor dead_cursor null_cursor empty_page".split()
-)
+# What the world does under its lock, except telling the truth, which has its own address.
+HAPPENINGS = frozenset(name for name in dir(World) if hasattr(getattr(World, name), "__wrapped__")) - {
+    "truth",
+    "generate",
+}
+FAULTS = frozenset(name for name in vars(Faults) if not name.startswith("_")) - {"take", "add", "clear", "pending"}
 
 
 class Control:

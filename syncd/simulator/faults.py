@@ -40,7 +40,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that wait; each method adds one and returns it. `match` takes the fields of `Match`, `times`, `skip`."""
+    """The faults that wait; each method adds one and returns it. `match`: the fields of `Match`, `times`, `skip`."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []

@@ -5,12 +5,19 @@ from collections.abc import Iterator
 
 from syncd.simulator import texts
 from syncd.simulator.hiring import HiringHappenings
-from syncd.simulator.records import DAY_MS, Conversation, Interview, Json, Message, Proposal
+from syncd.simulator.postings import Interview, Proposal
+from syncd.simulator.records import DAY_MS, Conversation, Json, Message
 from syncd.simulator.stamps import iso
 
 # Lengths at which paging goes wrong: nothing, one, a page, a page and one, several pages.
 _TELLING_LENGTHS = (0, 1, 350, 101, 100, 99, 420, 20, 21, 200, 201, 640, 19, 300)
 _FEED_MESSAGES = 2_000
+_MOST_UNREAD = 100
+# Of every ten conversations; and which of every 67, 89 and 41 is rare in some way.
+_PROPOSAL_THREADS, _CHANNEL = 6, 9
+_ODD_TYPE, _ODD_BUCKET, _TERSE = 11, 17, 5
+# Shares of messages: those that tie with the one before, system ones (half of them without a sender), and ours.
+_TIES, _SENDERLESS, _SYSTEM, _OURS, _RARE = 0.01, 0.03, 0.06, 0.5, 0.02
 _ROOM_TYPES = ("DIRECT_MESSAGE", "JOB_DM", "JOB_DM")
 _STATUSES = (("SUBMITTED", "Submitted"), ("SHORTLISTED", "Shortlisted"), ("HIRED", "Hired"), ("DECLINED", "Declined"))
 
@@ -23,10 +30,15 @@ def fill(world: HiringHappenings, *, conversations: int, messages: int, jobs: in
         conversation = _open(world, number, now)
         _write_history(world, conversation, length, now)
         _settle_counts(world, conversation)
+    _read_all_but(world, _MOST_UNREAD)
     for _ in range(conversations // 10):
         _propose(world, now, age_days=rng.uniform(1, 200))
     _add_foreign_proposal(world, now)
     _fill_feed(world)
+
+
+def _chance(rng: random.Random, share: float) -> bool:
+    return rng.random() < share
 
 
 def _plan_lengths(rng: random.Random, conversations: int, messages: int) -> list[int]:
@@ -60,10 +72,10 @@ def _propose(world: HiringHappenings, now: int, *, age_days: float) -> Proposal:
     proposal = world.store_proposal(job, world.store_candidate(texts.masked_name(rng)), created)
     proposal.status, proposal.status_label = rng.choice(_STATUSES)
     proposal.match_score = rng.choice((0.91, 87, None, 0.5, 64.5))
-    if rng.random() < 0.01:
+    if _chance(rng, 0.01):
         proposal.status, proposal.status_label = "ON_THE_MOON", None
         proposal.extra = {"tier": "gold", "flags": {"rush": True, "notes": [None, 1.5, "ü"]}}
-    if rng.random() < 0.6:
+    if _chance(rng, 0.6):
         proposal.interview = _record_interview(world, created)
     return proposal
 
@@ -72,7 +84,7 @@ def _record_interview(world: HiringHappenings, after: int) -> Interview:
     rng = world.random
     score = rng.choice((86, 8.6, 72, 9, 64.25, None))
     start = after + rng.randint(60_000, 600_000)
-    if rng.random() < 0.2:
+    if _chance(rng, 0.2):
         lines = [("interviewer", "Interview completed.")]
     else:
         pairs = zip(texts.QUESTIONS, rng.sample(texts.ANSWERS, 4), strict=True)
@@ -85,15 +97,15 @@ def _record_interview(world: HiringHappenings, after: int) -> Interview:
 
 
 def _open(world: HiringHappenings, number: int, now: int) -> Conversation:
-    """A conversation of a kind that its number decides: six proposal threads in ten, then job threads, then channels."""
+    """A conversation of a kind that its number decides: of ten, six proposal threads, three job threads, a channel."""
     rng = world.random
     age = rng.uniform(2, 300)
-    if number % 10 < 6:  # noqa: PLR2004 - the proportion said above
+    if number % 10 < _PROPOSAL_THREADS:
         proposal = _propose(world, now, age_days=age)
         conversation = world.conversations[world.open_proposal_thread(proposal.id)]
         conversation.updated = proposal.created
     else:
-        channel = rng.choice(texts.CHANNELS) if number % 10 > 8 else None  # noqa: PLR2004 - the same
+        channel = rng.choice(texts.CHANNELS) if number % 10 == _CHANNEL else None
         kind = "CHANNEL" if channel else rng.choice(_ROOM_TYPES)
         job = rng.choice(list(world.jobs.values()))
         conversation = world.conversations[world.new_room(job_id=job.id, channel_name=channel, type=kind)]
@@ -103,12 +115,12 @@ def _open(world: HiringHappenings, number: int, now: int) -> Conversation:
 
 
 def _make_odd(conversation: Conversation, number: int) -> None:
-    if number % 67 == 11:  # noqa: PLR2004 - rare, but in every world of some size
+    if number % 67 == _ODD_TYPE:
         conversation.type = "HOLOGRAM_V2"
         conversation.extra = {"pinned": True, "labels": ["später", None, {"depth": 1}], "muteUntil": None}
-    if number % 89 == 17:  # noqa: PLR2004 - the same
+    if number % 89 == _ODD_BUCKET:
         conversation.bucket = "archive"
-    conversation.terse = number % 41 == 5  # noqa: PLR2004 - the same
+    conversation.terse = number % 41 == _TERSE
 
 
 def _moments(rng: random.Random, start: int, end: int, count: int) -> Iterator[int]:
@@ -117,7 +129,7 @@ def _moments(rng: random.Random, start: int, end: int, count: int) -> Iterator[i
     now = start
     for _ in range(count):
         chance = rng.random()
-        now += 0 if chance < 0.01 else int(step * chance)  # noqa: PLR2004 - one in a hundred shares its millisecond
+        now += 0 if chance < _TIES else int(step * chance)
         yield now
 
 
@@ -136,15 +148,15 @@ def _write(world: HiringHappenings, conversation: Conversation, at: int, other: 
     rng = world.random
     chance = rng.random()
     message = Message(world.new_id("m"), at, at, conversation.id, other, None, job_id=conversation.job_id)
-    if chance < 0.06:  # noqa: PLR2004 - shares of the kinds of message
+    if chance < _SYSTEM:
         message.system, message.content = True, rng.choice(texts.SYSTEM)
-        message.sender = None if chance < 0.03 else world.viewer  # noqa: PLR2004 - the same
+        message.sender = None if chance < _SENDERLESS else world.viewer
         message.message_type = "SYSTEM"
-    elif chance < 0.5:  # noqa: PLR2004 - the same
+    elif chance < _OURS:
         message.sender, message.content = world.viewer, rng.choice(texts.OUTBOUND)
     else:
         message.content = rng.choice(texts.INBOUND)
-    if chance * 1000 % 1 < 0.02:  # noqa: PLR2004 - the same
+    if chance * 1000 % 1 < _RARE:
         _decorate(rng, message)
     return message
 
@@ -153,13 +165,13 @@ def _decorate(rng: random.Random, message: Message) -> None:
     """Make a message one of the rare ones: odd text, attachments, an edit, unknown values and fields."""
     message.content = rng.choice(texts.ODD) if not message.system else message.content
     message.attachments = rng.randint(0, 3)
-    message.has_audio = rng.random() < 0.3  # noqa: PLR2004 - a share
+    message.has_audio = _chance(rng, 0.3)
     message.reactions = rng.randint(0, 4)
-    message.terse = rng.random() < 0.2  # noqa: PLR2004 - a share
+    message.terse = _chance(rng, 0.2)
     message.message_type = rng.choice((None, "TEXT", "VOICE_NOTE_3D"))
-    if rng.random() < 0.4:  # noqa: PLR2004 - a share
+    if _chance(rng, 0.4):
         message.edited = message.updated = message.created + rng.randint(1_000, 50_000)
-    if rng.random() < 0.3:  # noqa: PLR2004 - a share
+    if _chance(rng, 0.3):
         message.extra = {"threadDepth": 2, "mentions": [{"userId": "u1", "at": [0, 5]}], "big": 2**53, "none": None}
 
 
@@ -172,12 +184,19 @@ def _settle_counts(world: HiringHappenings, conversation: Conversation) -> None:
         if message.sender == world.viewer:
             break
         waiting.append(message)
-    conversation.needs_reply = 0 if world.random.random() < 0.1 else len(waiting)  # noqa: PLR2004 - a share
-    if world.random.random() < 0.66:  # noqa: PLR2004 - a share
+    conversation.needs_reply = 0 if _chance(world.random, 0.1) else len(waiting)
+    if _chance(world.random, 0.66):
         return
     conversation.unread = len(waiting)
     for message in waiting:
         message.unread = True
+
+
+def _read_all_but(world: HiringHappenings, count: int) -> None:
+    """An inbox of any size has a bounded number of unread conversations."""
+    unread = [conversation.id for conversation in world.conversations.values() if conversation.unread]
+    for conversation_id in unread[count:]:
+        world.read_conversation(conversation_id)
 
 
 def _add_foreign_proposal(world: HiringHappenings, now: int) -> None:

@@ -50,7 +50,7 @@ class MessageHappenings(WorldState):
         if created_at is not None:
             moment = datetime.fromisoformat(created_at) if isinstance(created_at, str) else created_at
             return to_ms(moment)
-        # Two messages of one millisecond would be ordered by their ids, that is by chance: only an explicit time makes a tie.
+        # Two messages of one millisecond would be ordered by their ids, by chance: only an explicit time makes a tie.
         return max(self.now_ms(), conversation.messages[-1].created + 1 if conversation.messages else 0)
 
     def _other(self, conversation: Conversation, *, system: bool) -> str | None:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from syncd.simulator.happenings import ConversationHappenings
-from syncd.simulator.records import Candidate, Interview, Job, Json, Proposal
+from syncd.simulator.postings import Candidate, Interview, Job, Proposal
+from syncd.simulator.records import Json
 from syncd.simulator.stamps import iso
 from syncd.simulator.state import locked
 from syncd.simulator.texts import COUNTRIES, PROFILE_TITLES, masked_name

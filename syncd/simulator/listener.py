@@ -88,7 +88,7 @@ class Listener:
 
 def _config(app: App) -> uvicorn.Config:
     return uvicorn.Config(
-        app,  # type: ignore[arg-type] # our own alias of the ASGI types is looser than uvicorn's
+        app,
         http=ReachableProtocol,
         loop="asyncio",
         ws="none",

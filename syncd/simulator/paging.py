@@ -71,15 +71,14 @@ def page_of_list(
 ) -> tuple[Sequence[T], str | None]:
     """A page of a list that runs newest first, by key or by offset, and the next cursor."""
     at = cursors.decode(walk, cursor)
-    if quirks.list_cursor == "offset":
-        start = at[0] if at else 0
-    else:
-        start = 0 if at is None else _first_below(entries, at)
+    offset = quirks.list_cursor == "offset"
+    start = 0
+    if at is not None:
+        start = at[0] if offset else _first_below(entries, at)
     page = entries[start : start + limit]
     more = start + limit < len(entries) or (quirks.list_last_page_cursor and bool(page))
     if not more:
         return page, None
-    offset = quirks.list_cursor == "offset"
     return page, cursors.encode(walk, (start + limit, "") if offset else _key(page[-1]))
 
 

@@ -5,9 +5,10 @@ from bisect import bisect_right
 from syncd.simulator.cursors import Cursors
 from syncd.simulator.gate import Gate
 from syncd.simulator.paging import page_of_list, page_of_messages, read_limit
+from syncd.simulator.postings import Job, Proposal
 from syncd.simulator.problems import Problem, invalid, missing
 from syncd.simulator.quirks import Quirks
-from syncd.simulator.records import Conversation, Event, Job, Json, Proposal, Token
+from syncd.simulator.records import Conversation, Event, Json, Token
 from syncd.simulator.world import World
 
 Query = dict[str, str]
@@ -34,26 +35,24 @@ class Reads:
     def answer(self, token: Token, path: list[str], query: Query) -> Json:
         """The body of a GET; `path` is what follows the API's prefix, split."""
         match path:
-            case ["messages"] if "conversationId" in query:
-                return self._messages(token, query)
             case ["messages"]:
-                return self._conversations(token, query)
+                read = self._messages if "conversationId" in query else self._conversations
+                answer = read(token, query)
             case ["updates"]:
-                return self._updates(token, query)
+                answer = self._updates(token, query)
             case ["auth", "me"]:
-                return self._identity(token)
+                answer = self._identity(token)
             case ["jobs", "mine"]:
-                return self._jobs(token, query)
+                answer = self._jobs(token, query)
             case ["jobs", job_id, "proposals"]:
-                return self._job_proposals(token, job_id, query)
+                answer = self._job_proposals(token, job_id, query)
             case ["proposals", proposal_id]:
-                return {"proposal": self._proposal(token, proposal_id).to_json()}
+                answer = {"proposal": self._proposal(token, proposal_id).to_json()}
             case ["proposals", proposal_id, "interview"]:
-                return self._interview(token, proposal_id)
-            case ["contracts", _]:
-                self._gate.require(token, "payments:read")
-                raise missing("Contract")
-        raise missing("Route")
+                answer = self._interview(token, proposal_id)
+            case _:
+                raise missing("Contract" if path[0] == "contracts" else "Route")
+        return answer
 
     def _conversations(self, token: Token, query: Query) -> Json:
         self._gate.require(token, "messages:read")

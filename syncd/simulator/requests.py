@@ -12,7 +12,7 @@ from syncd.simulator.records import Json
 
 @dataclass
 class RequestRecord:
-    """One request: `at` in monotonic seconds, `path` after the API's prefix; `status` None: no whole answer went out."""
+    """One request: `at` in monotonic seconds, `path` after the API's prefix; no `status`: no whole answer went out."""
 
     at: float
     method: str

@@ -2,11 +2,14 @@
 
 import random
 import threading
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from syncd.simulator import texts
 from syncd.simulator.records import Conversation
 from syncd.simulator.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Scenario:

@@ -107,7 +107,7 @@ def serve(
     port: int = 0,
     seed: int = 1,
     live: bool = True,
-    **size: int,
+    **size: Any,
 ) -> None:
     """Run a simulator until SIGINT or SIGTERM; `announce` gets the text to print once it listens."""
     ended = threading.Event()

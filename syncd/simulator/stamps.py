@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)
 _MILLISECOND = timedelta(milliseconds=1)
 _ODD = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
@@ -20,7 +21,7 @@ def from_ms(milliseconds: int) -> datetime:
 
 def iso(milliseconds: int) -> str:
     """A time as the API prints it: `2026-06-12T09:15:00.000Z`."""
-    return from_ms(milliseconds).strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"
+    return (_NAIVE_EPOCH + milliseconds * _MILLISECOND).isoformat(timespec="milliseconds") + "Z"
 
 
 def scattered_id(prefix: str, number: int) -> str:

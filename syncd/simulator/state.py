@@ -6,15 +6,14 @@ import threading
 from bisect import insort
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
-from syncd.simulator.records import Candidate, Conversation, Event, Job, Json, Message, Proposal, Token
+from syncd.simulator.postings import Candidate, Job, Proposal
+from syncd.simulator.records import Conversation, Event, Json, Message, Token
 from syncd.simulator.stamps import iso, scattered_id, to_ms
 
 Clock = Callable[[], datetime]
-P = ParamSpec("P")
-R = TypeVar("R")
-S = TypeVar("S", bound="WorldState")
+F = TypeVar("F", bound=Callable[..., Any])
 
 ALL_SCOPES = (
     "messages:read",
@@ -25,15 +24,15 @@ ALL_SCOPES = (
 )
 
 
-def locked(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+def locked(method: F) -> F:
     """Run a method of the world under its lock, so that a test's thread and the server's never meet."""
 
     @functools.wraps(method)
-    def under_lock(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
+    def under_lock(self: "WorldState", *args: Any, **kwargs: Any) -> Any:
         with self.lock:
             return method(self, *args, **kwargs)
 
-    return under_lock
+    return cast("F", under_lock)
 
 
 class WorldState:

@@ -1,11 +1,50 @@
+# ruff: noqa: RUF001 - letters of every script are what this file is for
 """Made-up words: names, jobs, sentences in many scripts, and texts that break naive programs."""
 
 import random
 
 FIRST_NAMES = (
-    "Maria James Aisha Chen Liam Sofia Omar Priya Noah Yuki Elena Kwame Ingrid Mateo Fatima Lucas Hana Tomas Zoe Ravi "
-    "Amara Diego Leila Viktor Nadia Samuel Mei Andre Rosa Emeka José Zoë Łukasz Søren Đorđe Müge 美咲 محمد Дарья דוד"
-).split()
+    "Maria",
+    "James",
+    "Aisha",
+    "Chen",
+    "Liam",
+    "Sofia",
+    "Omar",
+    "Priya",
+    "Noah",
+    "Yuki",
+    "Elena",
+    "Kwame",
+    "Ingrid",
+    "Mateo",
+    "Fatima",
+    "Lucas",
+    "Hana",
+    "Tomas",
+    "Zoe",
+    "Ravi",
+    "Amara",
+    "Diego",
+    "Leila",
+    "Viktor",
+    "Nadia",
+    "Samuel",
+    "Mei",
+    "Andre",
+    "Rosa",
+    "Emeka",
+    "José",
+    "Zoë",
+    "Łukasz",
+    "Søren",
+    "Đorđe",
+    "Müge",
+    "美咲",
+    "محمد",
+    "Дарья",
+    "דוד",
+)
 INITIALS = "ABCDEFGHIJKLMNOPRSTVWYZ"
 COUNTRIES = (
     ("US", "United States"),
@@ -49,7 +88,7 @@ INBOUND = (
     "Sure, 20 hours a week works for me.",
     "Could you extend the deadline by one day? My internet was down.",
     "Item 4,312 has no audio. Shall I skip it?",
-    "I read the guidelines twice and have three questions:\n\n1. Emoji only?\n2. Quotes?\n3. Two languages in one post?",
+    "I read the guidelines twice and have questions:\n\n1. Emoji only?\n2. Quotes?\n3. Two languages in one post?",
     "Yes!",
     "ok",
     "The link in the brief answers 404.",
