@@ -57,10 +57,10 @@ def _make_inbox_table(rows: Sequence[Row], now: str, *, several: bool) -> Table:
     table = make_table("Conversation", "Job", "Last message", "When", "State", "Id")
     for column, ratio in zip(table.columns, (3, 3, 6, None, None, None), strict=True):
         column.ratio, column.no_wrap, column.overflow = ratio, True, "ellipsis"
-    ids = [_id(row, several=several) for row in rows]
-    table.columns[-1].min_width = max(id.cell_len for id in ids)
-    for row, id in zip(rows, ids, strict=True):
-        table.add_row(_name(row), safe_text(row["job_title"]), _snippet(row), _when(row, now), _state(row), id)
+    table.expand = True  # only then the columns with a ratio share what the others leave
+    for row in rows:
+        job, id = safe_text(row["job_title"]), _id(row, several=several)
+        table.add_row(_name(row), job, _snippet(row), _when(row, now), _state(row), id)
     return table
 
 

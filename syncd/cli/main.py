@@ -1,5 +1,6 @@
 """The `syncd` command: which families of commands there are, and how every command ends."""
 
+import io
 import os
 import sys
 import traceback
@@ -12,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from syncd.cli.options import ConfigOption, DatabaseOption, Places
+from syncd.cli.options import ConfigOption, DatabaseOption, Places, new_family
 from syncd.cli.safe import make_safe
 from syncd.errors import SyncdError
 
@@ -75,12 +76,9 @@ class SyncdGroup(TyperGroup):
             raise PipeClosedError from None
 
 
-app = typer.Typer(
+app = new_family(
     cls=SyncdGroup,
-    help="Mirror an OpenTrain inbox into a local SQLite database.",
     context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
 )
 
 
@@ -137,7 +135,7 @@ def _describe(error: Exception) -> tuple[str, int]:
         return str(error), error.exit_code
     if isinstance(error, _USAGE_ERROR):
         command = getattr(getattr(error, "ctx", None), "command_path", "syncd")
-        return f"{error.format_message().rstrip('.')}; see {command} --help", 2  # type: ignore[attr-defined]  # click's own
+        return f"{error.format_message().rstrip('.')} (see {command} --help)", 2  # type: ignore[attr-defined]  # click's own
     if isinstance(error, _CLICK_ERROR):
         return error.format_message(), 1  # type: ignore[attr-defined]  # click's own
     return f"internal error: {type(error).__name__}: {error} (SYNCD_DEBUG=1 shows where)", 1
@@ -151,6 +149,8 @@ def _let_go_of_output() -> None:
 
 def main() -> None:
     """Run the command line of this process."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a letter shows a question mark for it
     sys.exit(run_command(sys.argv[1:]))
 
 

@@ -7,14 +7,14 @@ import typer
 
 from syncd.cli.accounts import print_status
 from syncd.cli.database import find_database
-from syncd.cli.options import JsonOption, Places, with_places
+from syncd.cli.options import JsonOption, Places, new_family, with_places
 from syncd.cli.render import make_console, print_json
 from syncd.cli.safe import make_safe
 from syncd.cli.verdict import find_reasons
 from syncd.core.durations import parse_duration
 from syncd.store.read import read_now, read_schema_version, read_status, reading
 
-app = typer.Typer()
+app = new_family()
 
 
 @app.command()
@@ -67,8 +67,8 @@ def check(
 
 
 def measure_database(path: Path) -> int:
-    """The bytes that the database takes on disk, its write-ahead log and index included."""
-    files = (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm"))
+    """The bytes that the database takes on disk, its write-ahead log included."""
+    files = (path, path.with_name(f"{path.name}-wal"))
     return sum(file.stat().st_size for file in files if file.exists())
 
 

@@ -24,6 +24,11 @@ AccountOption = Annotated[
 ]
 
 
+def new_family(**settings: Any) -> typer.Typer:
+    """An application for a family of commands: plain help, and errors left to `main`."""
+    return typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None, **settings)
+
+
 @dataclass(frozen=True)
 class Places:
     """The configuration and the database that the command line names; None where it names none."""

@@ -1,12 +1,13 @@
 """Reading what is mirrored: inbox, thread, sql."""
 
+from itertools import islice
 from typing import Annotated
 
 import typer
 
 from syncd.cli.conversations import print_inbox, print_thread
 from syncd.cli.database import check_account, choose_account, find_database, open_database
-from syncd.cli.options import AccountOption, JsonOption, Places, with_places
+from syncd.cli.options import AccountOption, JsonOption, Places, new_family, with_places
 from syncd.cli.render import make_console, print_csv, print_json_rows, print_rows
 from syncd.cli.safe import make_safe
 from syncd.errors import SyncdError, UsageError
@@ -24,7 +25,7 @@ SHOWN_BY_DEFAULT = 50
 MOST_ROWS_IN_A_TABLE = 1000
 _COMPLETIONS = 50
 
-app = typer.Typer()
+app = new_family()
 
 
 def complete_conversation(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
@@ -108,7 +109,7 @@ def sql(
         elif as_csv:
             print_csv(names, rows)
         else:
-            shown = [row for row, _ in zip(rows, range(MOST_ROWS_IN_A_TABLE), strict=False)]
+            shown = list(islice(rows, MOST_ROWS_IN_A_TABLE))
             print_rows(make_console(), names, shown)
             if next(rows, None) is not None:
                 typer.echo(f"Only the first {MOST_ROWS_IN_A_TABLE} rows; --csv and --json print all.", err=True)

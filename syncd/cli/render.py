@@ -14,7 +14,7 @@ from rich.text import Text
 
 from syncd.cli.safe import escape_json, make_safe
 
-WIDE = 120
+WIDE = 160
 """Columns from which a table shows each thing on one line."""
 _NARROWEST_CELL = 8
 
@@ -51,6 +51,9 @@ def print_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 def print_rows(console: Console, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print any rows: as a table where the columns fit side by side, else one block for each row."""
+    if not rows:
+        console.print("No rows.")
+        return
     if len(names) * _NARROWEST_CELL > console.width:
         _print_blocks(console, names, rows)
         return
@@ -86,7 +89,10 @@ def safe_text(value: object, style: str = "", *, newlines: bool = False) -> Text
 def _print_blocks(console: Console, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     for number, row in enumerate(rows, 1):
         console.print(Text(f"row {number}", style="bold"))
-        print_facts(console, [(make_safe(name), _cell(value)) for name, value in zip(names, row, strict=True)])
+        values = [_cell(value) for value in row]
+        for value in values:
+            value.justify = None  # numbers stand right only below each other
+        print_facts(console, [(make_safe(name), value) for name, value in zip(names, values, strict=True)])
 
 
 def _cell(value: Any) -> Text:

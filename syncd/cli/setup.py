@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from syncd.cli.options import Places, with_places
+from syncd.cli.options import Places, new_family, with_places
 from syncd.config.example import example_text
 from syncd.config.places import init_path
 from syncd.errors import SyncdError
 
-app = typer.Typer()
+app = new_family()
 
 
 @app.command()

@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
+from syncd.cli.options import new_family
 from syncd.errors import SyncdError
 
-app = typer.Typer()
+app = new_family()
 
 
 @app.command()

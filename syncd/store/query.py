@@ -75,6 +75,8 @@ def _authorize(action: int, first: str | None, second: str | None, _database: st
     """SQLite asks for each thing that a statement does; mode=ro alone would let ATTACH create another file."""
     if action in _READS:
         return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_UPDATE and first == "sqlite_master":
+        return sqlite3.SQLITE_OK  # what SQLite asks for json_each and its like; a real update of it is refused anyway
     if (
         action == sqlite3.SQLITE_PRAGMA
         and first in _PRAGMAS
