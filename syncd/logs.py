@@ -81,7 +81,7 @@ def configure(
         renderers.append(_add_priority)
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, _stamp(clock, run_id), _name_error, _clean, *renderers],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=lambda *_: _sink,
         cache_logger_on_first_use=False,
     )

@@ -33,4 +33,7 @@ def credentials_path(environ: Mapping[str, str], home: Path | None) -> Path | No
 
 def read_credentials(path: Path) -> dict[str, Any]:
     """Return what the credentials file holds; OSError when it can't be read, ValueError when it is no JSON object."""
-    return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])  # msgspec's own error is a ValueError
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except msgspec.MsgspecError as error:  # a ValueError itself only in newer versions
+        raise ValueError("is no JSON object") from error
