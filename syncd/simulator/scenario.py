@@ -19,6 +19,8 @@ class Scenario:
         self._world = world
         self._random = random.Random(seed)
         self._ended = threading.Event()
+        self._stepped = threading.Condition()
+        self._steps = 0
         self._thread: threading.Thread | None = None
         self._happenings: list[tuple[int, Callable[[], object]]] = [
             (50, self._receive),
@@ -40,7 +42,15 @@ class Scenario:
         _, happening = self._random.choices(self._happenings, weights)[0]
         with self._world.lock:
             happening()
+        with self._stepped:
+            self._steps += 1
+            self._stepped.notify_all()
         return happening.__name__.strip("_")
+
+    def wait_for(self, steps: int, *, timeout: float = 5.0) -> bool:
+        """Block until so many things have happened; False after `timeout` seconds."""
+        with self._stepped:
+            return self._stepped.wait_for(lambda: self._steps >= steps, timeout)
 
     def start(self, every: float) -> None:
         """Step in a thread, every so many seconds on average."""

@@ -72,7 +72,7 @@ def test_wrong_bodies(sim: Simulator, api: httpx.Client) -> None:
     assert all(reply.headers["content-type"] == "text/html" for reply in replies[:2])
     assert replies[2].json() == {}
     assert replies[3].text.startswith('{"conversations":[')
-    with pytest.raises(ValueError, match="Expecting|Unterminated"):
+    with pytest.raises(ValueError, match=r"Expecting|Unterminated"):
         replies[3].json()
     assert replies[4].json() == {"messages": "none"}
 

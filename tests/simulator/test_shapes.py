@@ -19,8 +19,10 @@ MESSAGE = """{"id": "<MESSAGE_ID>", "createdAt": "2026-06-12T09:15:00.000Z", "up
   "editedAt": null, "reactionCount": 0}"""
 INTERVIEW = """{"proposalId": "<PROPOSAL_ID>", "interviewId": "<INTERVIEW_ID>", "score": 86,
   "summary": "Strong grasp of sentiment-labeling edge cases.",
-  "messages": [{"id": "<MESSAGE_ID_1>", "role": "interviewer", "content": "Tell me.", "sentAt": "2026-06-11T15:20:00.000Z"},
-    {"id": "<MESSAGE_ID_2>", "role": "candidate", "content": "I spent two years.", "sentAt": "2026-06-11T15:21:00.000Z"}]}"""
+  "messages": [{"id": "<MESSAGE_ID_1>", "role": "interviewer", "content": "Tell me.",
+     "sentAt": "2026-06-11T15:20:00.000Z"},
+    {"id": "<MESSAGE_ID_2>", "role": "candidate", "content": "I spent two years.",
+     "sentAt": "2026-06-11T15:21:00.000Z"}]}"""
 
 
 def shape(value: Any) -> Any:
@@ -83,8 +85,8 @@ def test_proposal_is_as_documented(sim: Simulator, api: httpx.Client) -> None:
     )
     assert list(whole) == top.split()
     candidate = (
-        "id profileSlug displayName firstName lastNameInitial profileTitle profilePhotoUrl countryCode country talentType "
-        "highestEarningsUsd reviewCount"
+        "id profileSlug displayName firstName lastNameInitial profileTitle profilePhotoUrl countryCode country "
+        "talentType highestEarningsUsd reviewCount"
     )
     assert list(whole["candidate"]) == candidate.split()
     assert (whole["candidate"]["firstName"], whole["candidate"]["lastNameInitial"]) == ("Maria", "G")
