@@ -11,7 +11,6 @@ from rich.text import Text
 
 from syncd.cli.moments import render_distance, render_length, render_local
 from syncd.cli.render import WIDE, make_table, safe_text
-from syncd.core.times import as_datetime
 
 Row = dict[str, Any]
 
@@ -137,8 +136,7 @@ def _print_message(console: Console, message: Row, now: str) -> None:
 
 
 def _local(message: Row, form: str) -> str:
-    at = message["sent_at"]
-    return as_datetime(at).astimezone().strftime(form) if at else ""
+    return render_local(message["sent_at"], form) if message["sent_at"] else ""
 
 
 def _join(between: str, *parts: Text) -> Text:

@@ -21,9 +21,13 @@ def render_distance(instant: str, now: str) -> str:
     return f"in {render_length(-seconds)}" if seconds <= -1 else f"{render_length(seconds)} ago"
 
 
-def render_local(instant: str) -> str:
-    """The instant in this machine's time zone, to the minute."""
-    return as_datetime(instant).astimezone().strftime("%Y-%m-%d %H:%M")
+def render_local(instant: str, form: str = "%Y-%m-%d %H:%M") -> str:
+    """The instant in this machine's time zone; at the ends of the calendar, where zones fail, in UTC."""
+    moment = as_datetime(instant)
+    try:
+        return moment.astimezone().strftime(form)
+    except (OverflowError, ValueError):
+        return moment.strftime(form)
 
 
 def render_moment(instant: str | None, now: str, missing: str = "never") -> str:

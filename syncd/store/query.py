@@ -56,19 +56,22 @@ def running_query(database: sqlite3.Connection, sql: str) -> Iterator[tuple[list
     except (sqlite3.Warning, sqlite3.ProgrammingError) as error:
         raise UsageError(f"syncd sql takes one statement without parameters: {error}") from error
     except sqlite3.Error as error:
-        raise _explain(error) from error
+        explained = _explain(error)
+        if explained is None:
+            raise
+        raise explained from error
 
 
-def _explain(error: sqlite3.Error) -> Exception:
-    """What the person should be told; what is no mistake of theirs stays what it is."""
+def _explain(error: sqlite3.Error) -> BaseException | None:
+    """What the person should be told; None for what is no mistake of theirs."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code == sqlite3.SQLITE_INTERRUPT:
-        return KeyboardInterrupt()  # type: ignore[return-value]  # Ctrl-C, which SQLite saw first
+        return KeyboardInterrupt()  # Ctrl-C, which SQLite saw first
     if code in _WRITES:
         return UsageError(f"syncd sql only reads ({error}); write a SELECT")
     if code in _MISTAKES:
         return UsageError(f"the query can't be run: {error}")
-    return error
+    return None
 
 
 def _authorize(action: int, first: str | None, second: str | None, _database: str | None, _view: str | None) -> int:
