@@ -1,12 +1,15 @@
 """What happens in the world shows at the API as it would at the real one."""
 
-from datetime import timedelta
+import itertools
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
 from syncd.simulator import Scenario, Simulator, World
+
+START = datetime(2026, 6, 12, tzinfo=UTC)
 
 
 def entry(api: httpx.Client, cid: str) -> Any:
@@ -207,10 +210,12 @@ def test_held_events_come_out_of_order(sim: Simulator, api: httpx.Client, cid: s
 
 
 def test_scenario_is_seeded() -> None:
-    """The same seeds let the same things happen."""
+    """The same seeds and times let the same things happen."""
     steps = []
     for _ in range(2):
-        scenario = Scenario(World.generate(3, conversations=20, messages=300), seed=5)
+        ticks = map(timedelta(seconds=1).__mul__, itertools.count())
+        world = World.generate(3, conversations=20, messages=300, clock=map(START.__add__, ticks).__next__)
+        scenario = Scenario(world, seed=5)
         steps.append([scenario.step() for _ in range(200)])
     assert steps[0] == steps[1]
     assert len(set(steps[0])) > 8

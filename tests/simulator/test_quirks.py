@@ -23,12 +23,14 @@ def read(api: httpx.Client, cid: str, **query: Any) -> tuple[list[str], str | No
 
 def walk(api: httpx.Client, cid: str, **query: Any) -> list[list[str]]:
     """Every page until the cursor is null."""
-    pages, cursor = [], None
-    while True:
+    pages: list[list[str]] = []
+    cursor = None
+    for _ in range(20):
         ids, cursor = read(api, cid, **query, **({"cursor": cursor} if cursor else {}))
         pages.append(ids)
         if cursor is None:
             return pages
+    raise AssertionError("the walk does not end")
 
 
 def test_older_walk_is_whole(sim: Simulator, api: httpx.Client) -> None:
@@ -114,7 +116,7 @@ def walk_list(api: httpx.Client, *, between: Any = None) -> list[str]:
     """The ids of every page of the list; `between` is called once, after the first page."""
     ids: list[str] = []
     cursor: str | None = None
-    while True:
+    for _ in range(20):
         query = {"limit": "10", **({"cursor": cursor} if cursor else {})}
         page = api.get("/messages", params=query).json()
         ids += [entry["id"] for entry in page["conversations"]]
@@ -124,6 +126,7 @@ def walk_list(api: httpx.Client, *, between: Any = None) -> list[str]:
             between = None
         if cursor is None:
             return ids
+    raise AssertionError("the list does not end")
 
 
 def test_moving_list_by_offset_repeats(sim: Simulator, api: httpx.Client) -> None:
