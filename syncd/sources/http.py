@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import msgspec
 from msgspec import Struct
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from syncd.errors import AuthError, FetchError, ProtocolError, RateLimitedError, UnreachableError
 from syncd.protocols import Clock
@@ -93,9 +93,7 @@ class PoliteClient:
         manners = self._manners
         retrying = AsyncRetrying(
             stop=stop_after_attempt(manners.attempts),
-            wait=wait_exponential_jitter(
-                initial=manners.first_wait, max=manners.longest_wait, jitter=manners.first_wait
-            ),
+            wait=wait_random_exponential(multiplier=manners.first_wait, max=manners.longest_wait),
             retry=retry_if_exception(again),
             sleep=self._clock.sleep,
             reraise=True,

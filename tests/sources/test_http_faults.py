@@ -1,0 +1,311 @@
+"""What goes wrong on the wire, and what the client makes of it."""
+
+import asyncio
+import gzip
+import json
+import socket
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+
+from syncd.errors import (
+    AuthError,
+    FetchError,
+    ForbiddenError,
+    NotFoundError,
+    ProtocolError,
+    RateLimitedError,
+    RejectedError,
+    UnreachableError,
+)
+from syncd.sources.http import PoliteClient
+
+pytestmark = pytest.mark.anyio
+
+OpenClient = Callable[..., AbstractAsyncContextManager[PoliteClient]]
+OpenRawServer = Callable[..., AbstractAsyncContextManager[Any]]
+Reply = Callable[..., bytes]
+
+TOKEN = "ot_pat_abc_verysecret"
+
+
+async def test_a_good_answer(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
+    """A good answer comes with the server's time and request id, in one request that says who asks."""
+    good = reply(b'{"ok": 1}', "200 OK", "Date: Fri, 12 Jun 2026 10:00:00 GMT", "X-Request-Id: req_1")
+    async with raw_server(good) as server, open_client(server.url, token=lambda: TOKEN) as client:
+        answer = await client.get_json("/things", {"cursor": "a b/+"})
+        assert (answer.body, answer.server_time) == ({"ok": 1}, "2026-06-12T10:00:00.000Z")
+        assert (answer.status, answer.request_id) == (200, "req_1")
+        (request,) = server.requests
+        assert request.startswith(b"GET /things?cursor=a+b%2F%2B HTTP/1.1")
+        assert f"authorization: bearer {TOKEN}".encode() in request.lower()
+        assert b"user-agent: syncd/" in request.lower()
+        assert (client.cost.requests, client.cost.received_bytes, client.cost.by_status) == (1, 9, {200: 1})
+
+
+@pytest.mark.parametrize("date", ["", "Date: soon", "Date: Fri, 99 Jun 2026 10:00:00 GMT"])
+async def test_our_clock(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply, date: str) -> None:
+    """Where the server names no readable time, our clock's stands."""
+    async with raw_server(reply(b"{}", "200 OK", *filter(None, [date]))) as server, open_client(server.url) as client:
+        before = client._clock.now()
+        assert before <= (await client.get_json("/")).server_time <= client._clock.now()
+
+
+async def test_compressed_bytes(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
+    """Bytes are counted as they were on the wire."""
+    body = gzip.compress(b'{"text": "' + b"a" * 10_000 + b'"}')
+    async with (
+        raw_server(reply(body, "200 OK", "Content-Encoding: gzip")) as server,
+        open_client(server.url) as client,
+    ):
+        assert len((await client.get_json("/")).body["text"]) == 10_000
+        assert client.cost.received_bytes == len(body)
+
+
+PASSING = {
+    "502": b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 13\r\n\r\n<html></html>",
+    "500": b'HTTP/1.1 500 Oops\r\nContent-Length: 25\r\n\r\n{"code":"INTERNAL_ERROR"}',
+    "closed": None,
+    "truncated": b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\nConnection: close\r\n\r\n{"messages": [',
+    "cut JSON": b'HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{"messages": [',
+    "HTML": b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>",
+    "empty": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "no HTTP": b"SSH-2.0-OpenSSH_9.6\r\nConnection: close\r\n\r\n",
+    "bad gzip": b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Encoding: gzip\r\n\r\nnope",
+}
+
+
+@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
+async def test_passing_faults(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply, fault: bytes) -> None:
+    """A GET survives two passing faults in a row, and not a third."""
+    async with raw_server(fault, fault, reply(b"{}")) as server, open_client(server.url) as client:
+        assert (await client.get_json("/")).body == {}
+        assert (len(server.requests), client.cost.requests) == (3, 3)
+    async with raw_server(fault) as server, open_client(server.url) as client:
+        with pytest.raises((UnreachableError, ProtocolError)):
+            await client.get_json("/")
+        assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "reason"),
+    [
+        ("502", UnreachableError, "http_502"),
+        ("500", UnreachableError, "INTERNAL_ERROR"),
+        ("closed", UnreachableError, "truncated"),
+        ("truncated", UnreachableError, "truncated"),
+        ("no HTTP", UnreachableError, "truncated"),
+        ("bad gzip", UnreachableError, "truncated"),
+        ("cut JSON", ProtocolError, "not_json"),
+        ("HTML", ProtocolError, "not_json"),
+        ("empty", ProtocolError, "not_json"),
+    ],
+)
+async def test_reasons(
+    open_client: OpenClient, raw_server: OpenRawServer, fault: str, kind: type[FetchError], reason: str
+) -> None:
+    """Each fault of the wire is an error of its kind with its reason."""
+    async with raw_server(PASSING[fault]) as server, open_client(server.url, manners={"attempts": 1}) as client:
+        with pytest.raises(kind) as caught:
+            await client.get_json("/")
+        assert caught.value.reason == reason
+
+
+async def test_nobody_listens(open_client: OpenClient) -> None:
+    """A refused connection is "connect": the request surely never left."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        async with open_client(f"http://127.0.0.1:{unused.getsockname()[1]}") as client:
+            for call in (client.get_json, client.post_json):
+                with pytest.raises(UnreachableError) as caught:
+                    await call("/")
+                assert caught.value.reason == "connect"
+        assert client.cost.requests == 6
+
+
+@pytest.mark.parametrize(
+    ("manners", "answer"),
+    [
+        ({"read_timeout": 0.05}, b""),
+        ({"deadline": 0.05}, b"HTTP/1.1 200 OK\r\nContent-Length: 999999\r\n\r\n..."),
+    ],
+    ids=["silent", "dripping"],
+)
+async def test_no_request_lasts_for_ever(
+    open_client: OpenClient, raw_server: OpenRawServer, manners: dict[str, float], answer: bytes
+) -> None:
+    """A server that says nothing, or drips for ever, is a time-out after the time given."""
+    async with raw_server(answer) as server, open_client(server.url, manners={**manners, "attempts": 2}) as client:
+        with pytest.raises(UnreachableError) as caught:
+            await client.get_json("/")
+        assert (caught.value.reason, client.cost.requests) == ("timeout", 2)
+
+
+async def test_endless_body(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
+    """A body beyond the limit is a ProtocolError at once, compressed ones included."""
+    bomb = reply(gzip.compress(b" " * 1_000_000), "200 OK", "Content-Encoding: gzip")
+    async with raw_server(bomb) as server, open_client(server.url, manners={"body_limit": 100_000}) as client:
+        with pytest.raises(ProtocolError) as caught:
+            await client.get_json("/")
+        assert (caught.value.reason, client.cost.requests) == ("too_large", 1)
+
+
+async def test_redirect(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
+    """A redirect is not followed; the error names the host it points to and nothing else of it."""
+    moved = reply(b"", "302 Found", "Location: https://user:pw@elsewhere.example:8443/login?secret=1")
+    async with raw_server(moved) as server, open_client(server.url, token=lambda: TOKEN) as client:
+        with pytest.raises(ProtocolError, match=r"redirected to elsewhere\.example:8443: set base_url") as caught:
+            await client.get_json("/")
+        assert (caught.value.reason, caught.value.status, len(server.requests)) == ("redirect", 302, 1)
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, RejectedError),
+        (401, AuthError),
+        (403, ForbiddenError),
+        (404, NotFoundError),
+        (409, RejectedError),
+        (418, RejectedError),
+        (429, RateLimitedError),
+    ],
+)
+async def test_refusals(
+    open_client: OpenClient, raw_server: OpenRawServer, reply: Reply, status: int, kind: type[FetchError]
+) -> None:
+    """Each 4xx is an error of its kind with the server's reason and request id, and is not tried again."""
+    body = {"error": "No.", "code": "CODE", "requestId": "req_7", "details": {"reason": "because"}}
+    async with (
+        raw_server(reply(json.dumps(body).encode(), f"{status} No")) as server,
+        open_client(server.url) as client,
+    ):
+        with pytest.raises(kind) as caught:
+            await client.get_json("/things")
+        expected = "RATE_LIMITED" if status == 429 else "because"
+        assert (caught.value.reason, caught.value.request_id, caught.value.status) == (expected, "req_7", status)
+        assert (len(server.requests), client.cost.by_status) == (1, {status: 1})
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "request_id"),
+    [
+        (b'{"code": "CONFLICT"}', "CONFLICT", "req_header"),
+        (b'{"code": 5, "details": [], "requestId": 7}', "http_409", "req_header"),
+        (b"<html>", "http_409", "req_header"),
+        (b"[]", "http_409", "req_header"),
+    ],
+)
+async def test_odd_refusals(
+    open_client: OpenClient, raw_server: OpenRawServer, reply: Reply, body: bytes, reason: str, request_id: str
+) -> None:
+    """A refusal without details has its code as reason, else the status; the request id may be in a header."""
+    async with (
+        raw_server(reply(body, "409 Conflict", "X-Request-ID: req_header")) as server,
+        open_client(server.url) as client,
+    ):
+        with pytest.raises(RejectedError) as caught:
+            await client.get_json("/")
+        assert (caught.value.reason, caught.value.request_id) == (reason, request_id)
+
+
+async def test_errors_are_safe_to_show(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
+    """An error is one printable line that repeats no token, no secret header, no message text, and no long tirade."""
+    said = f"token {TOKEN} and ot_pat_old_one, key k3y-secret,\n\x1b[31m'Dear Maria, hello' \u202e" + "x" * 500
+    body = {
+        "error": said,
+        "code": TOKEN,
+        "requestId": f"req {TOKEN}",
+        "details": {"claimUrl": "https://claim.example/1"},
+    }
+    async with (
+        raw_server(reply(json.dumps(body).encode(), "403 No")) as server,
+        open_client(server.url, token=lambda: TOKEN, headers={"X-Proxy-Key": "k3y-secret"}) as client,
+    ):
+        with pytest.raises(ForbiddenError) as caught:
+            await client.post_json("/messages", {"content": "Dear Maria, hello"})
+        error = caught.value
+        shown = f"{error} {error.reason} {error.request_id}"
+        assert error.__cause__ is None
+        assert not [word for word in (TOKEN, "ot_pat", "k3y-secret", "Dear Maria") if word in shown + repr(client)]
+        assert shown.isprintable()
+        assert "https://claim.example/1" in shown
+        assert len(shown) < 500
+
+
+async def test_post_without_answer(open_client: OpenClient, raw_server: OpenRawServer) -> None:
+    """A POST whose answer is lost is sent once, and its error says that it may have arrived."""
+    async with raw_server(None) as server, open_client(server.url) as client:
+        with pytest.raises(UnreachableError, match="may have taken this") as caught:
+            await client.post_json("/messages", {"content": "Hello there"})
+        assert (caught.value.reason, len(server.requests)) == ("lost", 1)
+        assert server.requests[0].endswith(b'{"content":"Hello there"}')
+
+
+@pytest.mark.parametrize("fault", ["502", "500", "HTML", "cut JSON", "truncated"])
+async def test_post_is_never_repeated(open_client: OpenClient, raw_server: OpenRawServer, fault: str) -> None:
+    """A POST that was answered in any broken way is not sent again."""
+    async with raw_server(PASSING[fault]) as server, open_client(server.url) as client:
+        with pytest.raises((UnreachableError, ProtocolError)):
+            await client.post_json("/messages", {})
+        assert len(server.requests) == 1
+
+
+async def test_post_avoids_stale_connections(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
+    """A POST takes a connection of its own: one kept alive may be dead already, and then nobody knows what arrived."""
+    async with raw_server(reply(b"{}")) as server, open_client(server.url) as client:
+        await client.get_json("/")
+        await client.get_json("/")
+        assert server.connections == 1
+        await client.post_json("/")
+        assert server.connections == 2
+
+
+async def test_dropped_connections(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
+    """After `drop_connections` the next request connects anew."""
+    async with raw_server(reply(b"{}")) as server, open_client(server.url) as client:
+        await client.get_json("/")
+        client.drop_connections()
+        await client.get_json("/")
+        assert server.connections == 2
+
+
+async def test_cancelled_requests(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
+    """Requests cancelled in flight leave every slot usable."""
+    async with raw_server(b"") as server, open_client(server.url, concurrency=2) as client:
+        for _ in range(3):
+            tasks = [asyncio.create_task(client.get_json("/")) for _ in range(4)]
+            await server.wait_for(2)
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+            server.requests.clear()
+        server.replies = [reply(b"{}")]
+        await asyncio.gather(*(client.get_json("/") for _ in range(8)))
+
+
+async def test_proxy_is_not_for_loopback(
+    open_client: OpenClient, raw_server: OpenRawServer, reply: Reply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment's proxy is used, but not on the way to this machine."""
+    async with raw_server(reply(b'{"from": "proxy"}')) as proxy, raw_server(reply(b"{}")) as server:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        async with open_client("http://far.example") as client:
+            assert (await client.get_json("/x")).body == {"from": "proxy"}
+        async with open_client(server.url) as client:
+            assert (await client.get_json("/x")).body == {}
+        assert proxy.requests[0].startswith(b"GET http://far.example/x HTTP/1.1")
+
+
+async def test_unusable_proxy(open_client: OpenClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that can't be used is an error of the connection, without the proxy's password."""
+    monkeypatch.setenv("ALL_PROXY", "gopher://me:pa55word@proxy.example")
+    async with open_client("http://far.example") as client:
+        with pytest.raises(UnreachableError, match="any proxy") as caught:
+            await client.get_json("/")
+    assert "pa55word" not in str(caught.value)

@@ -1,0 +1,281 @@
+"""OpenTrain against the simulator, over a real socket: every call, field by field."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+
+from syncd.core.model import Candidate, Conversation, Message
+from syncd.errors import FetchError, ForbiddenError, NotFoundError, ProtocolError, RejectedError, UnreachableError
+from syncd.protocols import Direction, PagedSource
+from syncd.simulator import Simulator
+from syncd.sources.opentrain import OpenTrain
+
+pytestmark = pytest.mark.anyio
+
+OpenSource = Callable[..., AbstractAsyncContextManager[OpenTrain]]
+
+COLUMNS = {
+    "id": "id",
+    "job_id": "jobId",
+    "sender_user_id": "senderUserId",
+    "is_from_viewer": "isFromViewer",
+    "content": "content",
+    "message_type": "messageType",
+    "is_system": "system",
+    "has_unread_flag": "hasUnreadFlag",
+    "attachment_count": "attachmentCount",
+    "has_audio": "hasAudio",
+    "reaction_count": "reactionCount",
+    "created_at": "createdAt",
+    "updated_at": "updatedAt",
+    "edited_at": "editedAt",
+}
+
+
+async def every_message(source: OpenTrain, conversation_id: str, direction: Direction) -> AsyncIterator[Message]:
+    """All messages in that direction."""
+    cursor: str | None = None
+    while True:
+        page = await source.fetch_messages(conversation_id, direction, cursor)
+        for message in page.messages:
+            yield message
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+async def every_entry(source: OpenTrain) -> list[Conversation]:
+    """The whole conversation list."""
+    first = await source.fetch_entries(None)
+    entries, cursor = list(first.entries), first.next_cursor
+    while cursor is not None:
+        page = await source.fetch_entries(cursor)
+        entries, cursor = [*entries, *page.entries], page.next_cursor
+    return entries
+
+
+def assert_same(message: Message, truth: dict[str, Any]) -> None:
+    """The message has every field of the truth."""
+    for column, name in COLUMNS.items():
+        assert getattr(message, column) == truth.get(name), (column, truth)
+    assert message.conversation_id == truth["conversationId"]
+
+
+async def test_it_is_a_paged_source(open_source: OpenSource) -> None:
+    """OpenTrain is what the engine asks for."""
+    async with open_source() as opened:
+        source: PagedSource = opened
+        assert (source.cost.requests, source.cost.received_bytes) == (0, 0)
+
+
+async def test_a_whole_world(open_client: Any) -> None:
+    """A made-up world with every script, system messages, channels and empty texts is read field by field."""
+    with Simulator(seed=3, conversations=120, messages=1500) as simulator:
+        truth = simulator.world.truth()
+        async with open_client(simulator.url, token=lambda: simulator.token) as client:
+            source = OpenTrain(client)
+            entries = await every_entry(source)
+            assert [entry.id for entry in entries] == truth["order"]
+            for entry in entries:
+                expected = truth["conversations"][entry.id]
+                last = expected.get("lastMessage") or {}
+                assert (entry.type, entry.bucket, entry.proposal_id, entry.channel_name) == tuple(
+                    expected.get(name) for name in ("type", "bucket", "proposalId", "channelName")
+                )
+                assert (entry.unread_count, entry.needs_reply_count, entry.updated_at) == tuple(
+                    expected[name] for name in ("unreadCount", "needsReplyCount", "updatedAt")
+                )
+                assert (entry.last_message_id, entry.last_message_at) == (last.get("id"), last.get("createdAt"))
+            for conversation_id, messages in list(truth["messages"].items())[:40]:
+                newer = [message async for message in every_message(source, conversation_id, "newer")]
+                older = [message async for message in every_message(source, conversation_id, "older")]
+                assert {message.id: message for message in newer} == {message.id: message for message in older}
+                by_id = {message.id: message for message in newer}
+                assert by_id.keys() == {message["id"] for message in messages}
+                for message in messages:
+                    assert_same(by_id[message["id"]], message)
+
+
+async def test_proposals_and_interviews(simulator: Simulator, open_source: OpenSource) -> None:
+    """A proposal comes with its candidate, its interview with its turns; the list of a job's proposals is partial."""
+    world = simulator.world
+    job_id = world.new_job(title="Label posts")
+    proposal_id = world.new_proposal(job_id, name="Maria G.")
+    async with open_source() as source:
+        with pytest.raises(NotFoundError):
+            await source.fetch_interview(proposal_id)
+        world.interview_appears(proposal_id, score=86)
+        dossier = await source.fetch_proposal(proposal_id)
+        transcript = await source.fetch_interview(proposal_id)
+        listed = await source.fetch_job_proposals(job_id, None)
+        jobs = await source.fetch_jobs(None)
+    truth = world.truth()
+    proposal, interview = truth["proposals"][proposal_id], truth["interviews"][proposal_id]
+    assert (dossier.partial, dossier.proposal.id, dossier.proposal.job_id) == (False, proposal_id, job_id)
+    assert dossier.proposal.transcript_available is True
+    assert dossier.proposal.bid_amount_usd == proposal["bid"]["amountUsd"]
+    assert dossier.proposal.status == proposal["status"]["raw"]
+    assert dossier.candidate
+    assert (dossier.candidate.id, dossier.candidate.name) == (proposal["candidate"]["id"], "Maria G.")
+    assert (transcript.interview.score, transcript.interview.summary) == (86.0, interview["summary"])
+    assert [turn.content for turn in transcript.messages] == [turn["content"] for turn in interview["messages"]]
+    assert [(each.proposal.id, each.partial) for each in listed.dossiers] == [(proposal_id, True)]
+    assert isinstance(listed.dossiers[0].candidate, Candidate)
+    assert [(job.id, job.title, job.extra) for job in jobs.jobs] == [
+        (job_id, "Label posts", '{"proposalCounts":{"total":1,"unreviewed":1}}')
+    ]
+
+
+async def test_what_is_asked(simulator: Simulator, open_source: OpenSource) -> None:
+    """Every request has the documented path and parameters; `direction` is always said."""
+    async with open_source() as source:
+        await source.fetch_identity()
+        await source.fetch_entries(None, unread_only=True)
+        await source.fetch_changes(None)
+        await source.fetch_jobs(None)
+        conversation_id = simulator.world.new_conversation()
+        await source.fetch_messages(conversation_id, "older", None)
+    assert [(record.path, record.query) for record in simulator.requests] == [
+        ("/auth/me", {}),
+        ("/messages", {"limit": "100", "unreadOnly": "true"}),
+        ("/updates", {"limit": "200"}),
+        ("/jobs/mine", {"limit": "100"}),
+        ("/messages", {"conversationId": conversation_id, "direction": "older", "limit": "100"}),
+    ]
+
+
+async def test_ids_are_one_segment(simulator: Simulator, open_source: OpenSource) -> None:
+    """An id can't change the path: it is quoted, and one of dots only is not asked for."""
+    async with open_source() as source:
+        for proposal_id in ("../auth/me", "a?b#c", "ü"):
+            with pytest.raises(NotFoundError):
+                await source.fetch_proposal(proposal_id)
+        for proposal_id in ("", ".", ".."):
+            with pytest.raises(NotFoundError, match="its id is empty"):
+                await source.fetch_interview(proposal_id)
+    assert len(simulator.requests) == 3
+
+
+async def test_identity(simulator: Simulator, open_source: OpenSource) -> None:
+    """The identity is the token's user with its scopes."""
+    token = simulator.world.add_token(scopes=["messages:read"])
+    async with open_source(token=lambda: token) as source:
+        identity = await source.fetch_identity()
+        assert (identity.user_id, identity.scopes) == (simulator.world.viewer, frozenset({"messages:read"}))
+        with pytest.raises(ForbiddenError):
+            await source.fetch_jobs(None)
+
+
+async def test_the_feed(simulator: Simulator, open_source: OpenSource) -> None:
+    """The feed is read page after page; at its end the cursor is the one that was sent."""
+    conversation_id = simulator.world.new_conversation()
+    for message_id in simulator.world.burst(conversation_id, 230):
+        assert message_id
+    async with open_source() as source:
+        first = await source.fetch_changes(None)
+        second = await source.fetch_changes(first.next_cursor)
+        end = await source.fetch_changes(second.next_cursor)
+    changes = [*first.changes, *second.changes]
+    assert (len(first.changes), first.has_more, second.has_more) == (200, True, False)
+    assert (end.changes, end.has_more, end.next_cursor) == ((), False, second.next_cursor)
+    assert [change.id for change in changes] == [line["id"] for line in simulator.world.truth()["updates"]]
+    assert {change.conversation_id for change in changes if change.type == "message.received"} == {conversation_id}
+
+
+async def test_sending(simulator: Simulator, open_source: OpenSource) -> None:
+    """A proposal's conversation is opened or found, and a message sent into it comes back as a row."""
+    proposal_id = simulator.world.new_proposal()
+    async with open_source() as source:
+        conversation_id = await source.open_conversation(proposal_id)
+        assert await source.open_conversation(proposal_id) == conversation_id
+        message = await source.send_message(conversation_id, "Hello — Žofie 👋")
+        assert_same(message, simulator.world.truth()["messages"][conversation_id][-1])
+        assert (message.content, message.is_from_viewer) == ("Hello — Žofie 👋", True)
+
+
+async def test_a_lost_reply(simulator: Simulator, open_source: OpenSource) -> None:
+    """A message whose reply is lost was sent once, and the error says that this is not known."""
+    conversation_id = simulator.world.new_conversation()
+    simulator.faults.lose_reply(method="POST")
+    async with open_source() as source:
+        with pytest.raises(UnreachableError) as caught:
+            await source.send_message(conversation_id, "Hello once")
+    assert caught.value.reason == "lost"
+    assert [each["content"] for each in simulator.world.truth()["messages"][conversation_id]] == ["Hello once"]
+
+
+async def test_unclaimed_account(simulator: Simulator, open_source: OpenSource) -> None:
+    """Sending from an unclaimed account says why it is refused, and where to claim it."""
+    token = simulator.world.add_token(scopes=["messages:read", "messages:write"], claimed=False)
+    conversation_id = simulator.world.new_conversation()
+    async with open_source(token=lambda: token) as source:
+        with pytest.raises(ForbiddenError, match="https://") as caught:
+            await source.send_message(conversation_id, "Hello")
+    assert caught.value.reason == "account_claim_required"
+
+
+async def test_gone_and_forbidden(simulator: Simulator, open_source: OpenSource) -> None:
+    """A conversation that is no more is a 404, one that was left a 403, a dead cursor is rejected."""
+    world = simulator.world
+    left, deleted, kept = (world.new_conversation() for _ in range(3))
+    world.leave_conversation(left)
+    world.delete_conversation(deleted)
+    simulator.faults.dead_cursor()
+    async with open_source() as source:
+        for conversation_id, kind in ((left, ForbiddenError), (deleted, NotFoundError)):
+            with pytest.raises(kind):
+                await source.fetch_messages(conversation_id, "newer", None)
+        with pytest.raises(RejectedError):
+            await source.fetch_messages(kept, "newer", "expired")
+
+
+@pytest.mark.parametrize("body", [{}, [], {"messages": None}, {"messages": [{"content": "no id"}]}, None, 5])
+async def test_answers_of_another_shape(simulator: Simulator, open_source: OpenSource, body: object) -> None:
+    """An answer of another shape is a ProtocolError after one request, except a bare list, which is one."""
+    conversation_id = simulator.world.new_conversation()
+    simulator.faults.body(body)
+    async with open_source() as source:
+        if body == []:
+            assert (await source.fetch_messages(conversation_id, "newer", None)).messages == ()
+            return
+        with pytest.raises(ProtocolError) as caught:
+            await source.fetch_messages(conversation_id, "newer", None)
+    assert (caught.value.reason, caught.value.status, len(simulator.requests)) == ("shape", 200, 1)
+
+
+async def test_shape_errors_carry_the_request_id(simulator: Simulator, open_source: OpenSource) -> None:
+    """An answer that can't be understood is reported with the id that support asks for."""
+    simulator.faults.body({"requestId": "req_9"})
+    async with open_source() as source:
+        with pytest.raises(ProtocolError, match="an answer without conversations") as caught:
+            await source.fetch_entries(None)
+    assert caught.value.request_id == "req_9"
+
+
+@pytest.mark.parametrize("fault", ["gateway", "html", "cut_json", "reset", "reset_midway", "truncate", "lose_reply"])
+async def test_faults_are_survived(simulator: Simulator, open_source: OpenSource, fault: str) -> None:
+    """A read survives a passing fault, and raises a FetchError where it does not pass."""
+    conversation_id = simulator.world.new_conversation()
+    message_id = simulator.world.add_message(conversation_id, "Hello")
+    async with open_source() as source:
+        getattr(simulator.faults, fault)(times=2)
+        page = await source.fetch_messages(conversation_id, "newer", None)
+        assert [message.id for message in page.messages] == [message_id]
+        getattr(simulator.faults, fault)(times=None)
+        with pytest.raises(FetchError):
+            await source.fetch_messages(conversation_id, "newer", None)
+        simulator.faults.clear()
+        await source.fetch_messages(conversation_id, "newer", None)
+
+
+async def test_a_stalled_server(simulator: Simulator, open_source: OpenSource) -> None:
+    """A server that says nothing is a time-out; the next request finds a working connection."""
+    simulator.faults.stall()
+    async with open_source(manners={"read_timeout": 0.05, "attempts": 1}) as source:
+        with pytest.raises(UnreachableError) as caught:
+            await source.fetch_entries(None)
+        assert caught.value.reason == "timeout"
+    async with open_source() as source:
+        await source.fetch_entries(None)
