@@ -70,6 +70,8 @@ class Scenario:
     def _any(self) -> Conversation:
         """A conversation, mostly one of the recently active."""
         listed = self._world.listed(self._world.viewer)
+        if not listed:
+            return self._world.conversations[self._world.new_conversation()]
         return listed[min(int(self._random.expovariate(1 / 15)), len(listed) - 1)]
 
     def _receive(self) -> None:
@@ -112,6 +114,8 @@ class Scenario:
         self._world.new_proposal()
 
     def _decide(self) -> None:
+        if not self._world.proposals:
+            return
         status = self._random.choice(("SHORTLISTED", "HIRED", "DECLINED"))
         self._world.set_proposal_status(self._random.choice(list(self._world.proposals)), status)
 

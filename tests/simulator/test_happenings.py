@@ -219,3 +219,12 @@ def test_scenario_is_seeded() -> None:
         steps.append([scenario.step() for _ in range(200)])
     assert steps[0] == steps[1]
     assert len(set(steps[0])) > 8
+
+
+def test_scenario_begins_with_nothing() -> None:
+    """An empty world comes to life too."""
+    world = World()
+    scenario = Scenario(world, seed=1)
+    for _ in range(50):
+        scenario.step()
+    assert world.conversations
