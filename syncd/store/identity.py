@@ -19,8 +19,9 @@ _MAGIC = b"SQLite format 3\0"
 
 def check_file(path: Path) -> None:
     """Refuse what is no file, can't be read or is no SQLite file, by its first bytes alone; an empty file passes."""
-    if path.is_dir():
-        raise DatabaseError(f"{path} is a directory; give the path of the database file itself")
+    if not path.is_file():
+        what = "a directory" if path.is_dir() else "no regular file"
+        raise DatabaseError(f"{path} is {what}; give the path of the database file itself")
     try:
         with path.open("rb") as file:
             start = file.read(len(_MAGIC))

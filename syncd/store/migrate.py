@@ -82,12 +82,13 @@ def write_copy(connection: sqlite3.Connection, target: Path) -> None:
     with closing(sqlite3.connect(unfinished, isolation_level=None)) as copy:
         connection.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")  # one file, readable without -wal and -shm
-    _fsync(unfinished)
+    make_durable(unfinished)
     unfinished.replace(target)
-    _fsync(target.parent)
+    make_durable(target.parent)
 
 
-def _fsync(path: Path) -> None:
+def make_durable(path: Path) -> None:
+    """Wait until a file's content, or a directory's names, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -11,9 +11,16 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from syncd.errors import DatabaseError, StoreTroubleError
-from syncd.store.identity import BUSY_TIMEOUT_MS, check_application, check_file, fetch_application_id
-from syncd.store.migrate import Migration, load_migrations, migrate
-from syncd.store.reading import connect_read_only
+from syncd.store.identity import (
+    BUSY_TIMEOUT_MS,
+    check_application,
+    check_file,
+    check_version,
+    fetch_application_id,
+    fetch_version,
+)
+from syncd.store.migrate import Migration, load_migrations, make_durable, migrate
+from syncd.store.reading import connect_without_trace
 
 _SETTINGS = (
     "PRAGMA journal_mode = WAL",
@@ -59,24 +66,27 @@ def open_writer(path: Path, *, group_read: bool = False, migrations: Sequence[Mi
     Raises DatabaseError for a newer or foreign database or a path that can't be used (the file is left as it is),
     StoreTroubleError when the disk is full or another process keeps the database locked.
     """
+    path = path.resolve()
+    known = load_migrations() if migrations is None else migrations
     try:
-        _prepare_file(path, group_read=group_read)
-        connection = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
-        )
-        try:
-            # The schema before WAL: a new file then has its whole identity in itself from its first commit on.
-            migrate(connection, path, load_migrations() if migrations is None else migrations)
-            for setting in _SETTINGS:
-                connection.execute(setting)
-            return Writer(path, connection)
-        except BaseException:
-            connection.close()
-            raise
+        _prepare_file(path, known, group_read=group_read)
+        return Writer(path, _connect_current(path, known))
     except OSError as error:
         raise DatabaseError(f"{path} can't be opened: {error.strerror}; check the path and its permissions") from error
     except sqlite3.Error as error:
         raise _translate(path, error) from error
+
+
+def _connect_current(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False)
+    try:
+        for setting in _SETTINGS:
+            connection.execute(setting)
+        migrate(connection, path, migrations)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _build_engine(connection: sqlite3.Connection) -> Engine:
@@ -90,28 +100,45 @@ def _build_engine(connection: sqlite3.Connection) -> Engine:
     return engine
 
 
-def _prepare_file(path: Path, *, group_read: bool) -> None:
+def _prepare_file(path: Path, migrations: Sequence[Migration], *, group_read: bool) -> None:
     mode = 0o640 if group_read else 0o600
     path.parent.mkdir(mode=0o750 if group_read else 0o700, parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        # Made here and not by SQLite, so that no moment has wider permissions; -wal and -shm take after this file.
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
-    _check_ours(path)
+    if path.exists() and not path.is_file():
+        check_file(path)  # says why
+    if not path.exists() or path.stat().st_size == 0:
+        _create(path, mode, migrations)
+    else:
+        _check_ours(path, migrations[-1].version)
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         with suppress(FileNotFoundError, PermissionError):  # another owner's file keeps its permissions
             path.with_name(name).chmod(mode)
 
 
-def _check_ours(path: Path) -> None:
+def _create(path: Path, mode: int, migrations: Sequence[Migration]) -> None:
+    """Build the database under another name, so that nobody ever meets half of one under its own."""
+    unfinished = path.with_name(f"{path.name}.new")
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        unfinished.with_name(unfinished.name + suffix).unlink(missing_ok=True)
+    # Made here and not by SQLite, so that no moment has wider permissions; SQLite's side files take after it.
+    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+    try:
+        with closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
+            migrate(connection, unfinished, migrations)
+            connection.execute("PRAGMA journal_mode = WAL")
+        make_durable(unfinished)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    make_durable(path.parent)
+
+
+def _check_ours(path: Path, newest: int) -> None:
     """Look at an existing file without changing a byte of it."""
     check_file(path)
-    if path.stat().st_size == 0:
-        return
-    connection = connect_read_only(path)
-    try:
+    with closing(connect_without_trace(path)) as connection:
         check_application(path, fetch_application_id(connection))
-    finally:
-        connection.close()
+        check_version(path, fetch_version(connection), newest)
 
 
 def _translate(path: Path, error: sqlite3.Error) -> DatabaseError | StoreTroubleError:

@@ -41,11 +41,20 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     try:
         return _connect(path, "mode=ro")
     except sqlite3.OperationalError:
-        # A WAL database wants its -wal and -shm files made, which is impossible in a folder we may not write. While
-        # there is no -wal file nobody writes, and the main file is whole by itself.
-        if _wal_of(path).exists():
+        # A WAL database wants its -wal and -shm files made, which is impossible in a folder we may not write.
+        if _is_in_use(path):
             raise
         return _connect(path, "mode=ro&immutable=1")
+
+
+def connect_without_trace(path: Path) -> sqlite3.Connection:
+    """Connect for a short look that makes no file beside a database nobody uses; raises as `connect_read_only`."""
+    return _connect(path, "mode=ro" if _is_in_use(path) else "mode=ro&immutable=1")
+
+
+def _is_in_use(path: Path) -> bool:
+    """Whether somebody may be writing, or was stopped while writing: without these files the main file is whole."""
+    return any(path.with_name(path.name + suffix).exists() for suffix in ("-wal", "-journal"))
 
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
@@ -61,10 +70,6 @@ def _connect(path: Path, options: str) -> sqlite3.Connection:
     return connection
 
 
-def _wal_of(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")
-
-
 def _check_exists(path: Path) -> None:
     try:
         size = path.stat().st_size
@@ -72,7 +77,7 @@ def _check_exists(path: Path) -> None:
         raise NoDatabaseError(f"there is no database at {path}; `syncd sync` makes one") from error
     except OSError as error:
         raise DatabaseError(f"{path} can't be read: {error.strerror}; check the path and its permissions") from error
-    if size == 0:
+    if size == 0 and path.is_file():
         raise NoDatabaseError(f"the database at {path} is still empty; `syncd sync` fills it")
 
 

@@ -291,9 +291,11 @@ INSERT INTO _counters (name, value) VALUES ('change_id', 0);
 -- ---------------------------------------------------------------------------------------------------------------------
 
 CREATE INDEX messages_thread ON messages (account, conversation_id, created_at, id);
--- Our messages only: where a conversation's last answer stands is one step, however long the thread.
+-- Only ours, only inbound: where a turn begins and ends is one step each, however long the thread.
 CREATE INDEX messages_ours ON messages (account, conversation_id, created_at, id)
   WHERE is_from_viewer = 1 AND is_system IS NOT 1 AND gone_at IS NULL;
+CREATE INDEX messages_inbound ON messages (account, conversation_id, created_at, id)
+  WHERE is_from_viewer IS NOT 1 AND is_system IS NOT 1 AND gone_at IS NULL;
 CREATE INDEX conversations_proposal ON conversations (account, proposal_id);
 CREATE INDEX proposals_candidate ON proposals (account, candidate_id);
 CREATE INDEX events_message ON events (account, kind, message_id);
@@ -315,14 +317,30 @@ CREATE INDEX outbox_change ON outbox (change_id);
 CREATE INDEX sync_runs_change ON sync_runs (change_id);
 CREATE INDEX deletions_change ON _deletions (change_id);
 
+-- What the query planner should expect: few accounts, and many rows in each. With this, "this conversation" finds its
+-- index even where a query does not name the account.
+ANALYZE;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+  ('conversations', 'sqlite_autoindex_conversations_1', '10000 5000 1'),
+  ('conversations', 'conversations_proposal', '10000 5000 1'),
+  ('messages', 'sqlite_autoindex_messages_1', '1000000 500000 1'),
+  ('messages', 'messages_thread', '1000000 500000 100 1 1'),
+  ('messages', 'messages_ours', '500000 250000 50 1 1'),
+  ('messages', 'messages_inbound', '500000 250000 50 1 1'),
+  ('messages', 'messages_change', '1000000 20'),
+  ('proposals', 'sqlite_autoindex_proposals_1', '10000 5000 1'),
+  ('proposals', 'proposals_candidate', '10000 5000 2'),
+  ('candidates', 'sqlite_autoindex_candidates_1', '10000 5000 1');
+ANALYZE sqlite_master;  -- only reads these rows
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Views. Nothing newer than SQLite 3.31.
 --
 -- Inbound: is_system IS NOT 1 AND is_from_viewer IS NOT 1. Ours: is_system IS NOT 1 AND is_from_viewer = 1.
 -- Order within a conversation: (created_at, id); a message without a time is in no turn.
 -- Two-sided: an OpenTrain conversation without a channel name; only there do turns and waiting exist.
--- Turns are found by index steps in each conversation, never by a window over all messages: older SQLite can't push
--- "this conversation" into a window.
+-- Turns are found by index steps in each conversation and not by window functions: a filter on one conversation does not
+-- reach into a window in SQLite 3.31, which would then read all messages.
 -- ---------------------------------------------------------------------------------------------------------------------
 
 CREATE VIEW inbox AS
@@ -428,7 +446,7 @@ FROM messages AS m
 LEFT JOIN accounts AS a ON a.account = m.account;
 
 -- Each message of ours ends the turn that began with the first inbound message since the one of ours before it.
--- What came in after our last message is the open turn.
+-- What came in after our last message is the open turn. CROSS JOIN: the conversations come first, and each is walked.
 CREATE VIEW response_times AS
 SELECT
   t.account,
@@ -443,8 +461,13 @@ SELECT
   round(86400 * (julianday(t.answered_at) - julianday(q.created_at)), 3) AS seconds
 FROM (
   SELECT
-    c.account, c.id AS conversation_id, c.bucket, coalesce(p.job_id, c.job_id) AS job_id, c.proposal_id,
-    o.id AS answered_message_id, o.created_at AS answered_at,
+    c.account,
+    c.id AS conversation_id,
+    c.bucket,
+    coalesce(p.job_id, c.job_id) AS job_id,
+    c.proposal_id,
+    o.id AS answered_message_id,
+    o.created_at AS answered_at,
     (
       SELECT i.rowid
       FROM messages AS i
@@ -477,13 +500,18 @@ FROM (
   FROM conversations AS c
   JOIN accounts AS a ON a.account = c.account AND a.source = 'opentrain'
   LEFT JOIN proposals AS p ON p.account = c.account AND p.id = c.proposal_id
-  JOIN messages AS o ON o.account = c.account AND o.conversation_id = c.id
+  CROSS JOIN messages AS o ON o.account = c.account AND o.conversation_id = c.id
     AND o.is_from_viewer = 1 AND o.is_system IS NOT 1 AND o.gone_at IS NULL
   WHERE coalesce(c.channel_name, '') = ''
   UNION ALL
   SELECT
-    c.account, c.id, c.bucket, coalesce(p.job_id, c.job_id), c.proposal_id,
-    NULL, NULL,
+    c.account,
+    c.id,
+    c.bucket,
+    coalesce(p.job_id, c.job_id),
+    c.proposal_id,
+    NULL,
+    NULL,
     (
       SELECT i.rowid
       FROM messages AS i
