@@ -43,7 +43,8 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mig
     if 0 < version < migrations[-1].version:
         write_copy(connection, _copy_path(path, version))
     for migration in migrations:
-        _apply(connection, migration)
+        if migration.version > version:
+            _apply(connection, migration)
 
 
 def _apply(connection: sqlite3.Connection, migration: Migration) -> None:

@@ -46,7 +46,8 @@ def test_a_proposal_threads_job_is_found_through_its_proposal(insert: Insert, qu
     assert [
         tuple(row.values())
         for row in query(
-            "SELECT conversation_id, job_id, job_title, candidate_id, candidate_name FROM inbox ORDER BY conversation_id"
+            "SELECT conversation_id, job_id, job_title, candidate_id, candidate_name "
+            "FROM inbox ORDER BY conversation_id"
         )
     ] == [
         ("job thread", "j1", "Labeller", None, None),
@@ -134,7 +135,8 @@ def test_openats_conversations(insert: Insert, query: Query) -> None:
     assert [
         tuple(row.values())
         for row in query(
-            "SELECT conversation_id, title, job_id, job_title, candidate_id, candidate_name, unread_count, last_sender FROM inbox ORDER BY conversation_id"
+            "SELECT conversation_id, title, job_id, job_title, candidate_id, candidate_name, unread_count, last_sender "
+            "FROM inbox ORDER BY conversation_id"
         )
     ] == [
         ("candidate:42", "Ana", None, None, "42", "Ana", None, "Sarah"),
