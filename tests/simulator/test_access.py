@@ -159,7 +159,9 @@ def test_the_candidates_own_view(sim: Simulator) -> None:
         assert client.post("/messages", json=message).json()["details"]["reason"] == "employer_first_message_required"
         sim.world.add_message(cid, "welcome", from_viewer=True)
         assert client.post("/messages", json=message).json()["message"]["isFromViewer"] is True
-        assert [entry["id"] for entry in client.get("/messages").json()["conversations"]] == [cid]
+        (entry,) = client.get("/messages").json()["conversations"]
+        assert (entry["id"], entry["unreadCount"], entry["needsReplyCount"]) == (cid, 0, 0)
+        assert sim.world.conversations[cid].unread == 1
         assert client.post(f"/proposals/{pid}/conversation").status_code == 403
     assert [entry["isFromViewer"] for entry in sim.world.truth()["messages"][cid]] == [True, False]
     assert [entry["isFromViewer"] for entry in sim.world.truth(user)["messages"][cid]] == [False, True]

@@ -200,13 +200,17 @@ def test_held_events_come_out_of_order(sim: Simulator, api: httpx.Client, cid: s
     sim.world.hold_updates(held=True)
     held = sim.world.add_message(cid, "slow")
     sim.world.hold_updates(held=False)
-    sim.world.add_message(cid, "fast")
+    fast = sim.world.add_message(cid, "fast")
     cursor = str(sim.world.events[-3].id)
-    passed = api.get("/updates", params={"cursor": cursor}).json()["nextCursor"]
+
+    def told(after: str) -> list[str]:
+        return [event["resourceId"] for event in api.get("/updates", params={"cursor": after}).json()["events"]]
+
+    assert told(cursor) == [fast]
+    passed = str(sim.world.events[-1].id)
     sim.world.release_updates()
-    assert api.get("/updates", params={"cursor": passed}).json()["events"] == []
-    again = api.get("/updates", params={"cursor": cursor}).json()["events"]
-    assert again[0]["resourceId"] == held
+    assert told(passed) == []
+    assert told(cursor) == [held, fast]
 
 
 def test_scenario_is_seeded() -> None:
