@@ -112,7 +112,8 @@ class PoliteClient:
                     raise
             return await self._exchange(request, renewed, halt)
         except (AuthError, RateLimitedError) as refusal:
-            halt.refusal, self._halt = refusal, _Halt()
+            halt.refusal = self._halt.refusal = refusal
+            self._halt = _Halt()
             raise
 
     async def _exchange(self, request: "_Request", token: str | None, halt: "_Halt") -> Answer:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import httpx
 import pytest
 
 from syncd.errors import (
@@ -39,7 +40,8 @@ async def test_a_good_answer(open_client: OpenClient, raw_server: OpenRawServer,
         assert (answer.body, answer.server_time) == ({"ok": 1}, "2026-06-12T10:00:00.000Z")
         assert (answer.status, answer.request_id) == (200, "req_1")
         (request,) = server.requests
-        assert request.startswith(b"GET /things?cursor=a+b%2F%2B HTTP/1.1")
+        target = httpx.URL(request.split()[1].decode())
+        assert (request.split()[0], target.path, dict(target.params)) == (b"GET", "/things", {"cursor": "a b/+"})
         assert f"authorization: bearer {TOKEN}".encode() in request.lower()
         assert b"user-agent: syncd/" in request.lower()
         assert (client.cost.requests, client.cost.received_bytes, client.cost.by_status) == (1, 9, {200: 1})
@@ -273,6 +275,18 @@ async def test_dropped_connections(open_client: OpenClient, raw_server: OpenRawS
         assert server.connections == 2
 
 
+async def test_connections_dropped_in_use(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
+    """A connection dropped while it is in use brings its answer, and is not used again."""
+    slow = reply(b" " * 100_000 + b"{}")
+    async with raw_server(slow) as server, open_client(server.url) as client:
+        answer = asyncio.create_task(client.get_json("/"))
+        await server.wait_for(1)
+        client.drop_connections()
+        assert (await answer).body == {}
+        await client.get_json("/")
+        assert server.connections == 2
+
+
 async def test_cancelled_requests(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
     """Requests cancelled in flight leave every slot usable."""
     async with raw_server(b"") as server, open_client(server.url, concurrency=2) as client:
@@ -283,6 +297,7 @@ async def test_cancelled_requests(open_client: OpenClient, raw_server: OpenRawSe
                 task.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
             assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+            assert client._slots._idle == []
             server.requests.clear()
         server.replies = [reply(b"{}")]
         await asyncio.gather(*(client.get_json("/") for _ in range(8)))
@@ -309,3 +324,13 @@ async def test_unusable_proxy(open_client: OpenClient, monkeypatch: pytest.Monke
         with pytest.raises(UnreachableError, match="any proxy") as caught:
             await client.get_json("/")
     assert "pa55word" not in str(caught.value)
+
+
+async def test_unusable_header(open_client: OpenClient) -> None:
+    """A header that can't be sent is an error that does not repeat it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        async with open_client(url, headers={"X-Proxy-Key": "k3y\nsecret"}) as client:
+            with pytest.raises(UnreachableError) as caught:
+                await client.get_json("/")
+    assert "k3y" not in str(caught.value)

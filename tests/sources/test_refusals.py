@@ -9,6 +9,7 @@ import pytest
 
 from syncd.errors import AuthError, ConfigError, RateLimitedError, UnreachableError
 from syncd.simulator import Simulator
+from syncd.sources.credentials import Credentials
 from syncd.sources.http import PoliteClient
 from syncd.sources.opentrain import OpenTrain
 
@@ -50,6 +51,22 @@ async def test_one_question_for_many(simulator: Simulator, open_source: OpenSour
     async with open_source(token=ask) as source:
         await asyncio.gather(*(source.fetch_entries(None) for _ in range(8)))
     assert asked == ["ot_pat_old_one", simulator.token]
+
+
+async def test_one_question_at_a_time() -> None:
+    """Those who ask again while the question is open share its answer, even where the token stays the same."""
+    asked: list[str] = []
+
+    def ask() -> str:
+        asked.append("ot_pat_same_one")
+        return asked[-1]
+
+    credentials = Credentials(ask)
+    token = await credentials.current()
+    assert await asyncio.gather(*(credentials.renewed(token) for _ in range(5))) == [token] * 5
+    assert len(asked) == 2
+    await credentials.renewed(token)
+    assert len(asked) == 3
 
 
 @pytest.mark.parametrize("token", ["", "  \n", "two\nlines", "žluť"])
