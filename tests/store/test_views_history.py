@@ -13,6 +13,7 @@ FLAGS: dict[str, dict[str, int | None]] = {
     "in": {"is_from_viewer": 0, "is_system": 0},
     "out": {"is_from_viewer": 1, "is_system": 0},
     "system": {"is_from_viewer": 0, "is_system": 1},
+    "notice": {"is_from_viewer": 1, "is_system": 1},
     "internal": {"is_from_viewer": None, "is_system": 0},
 }
 
@@ -52,6 +53,8 @@ def talk(insert: Insert) -> Callable[..., None]:
         ("out system in system out", [("m2", "m4", 120.0)]),
         ("system in", [("m1", None, None)]),
         ("in system", [("m0", None, None)]),
+        ("in notice in out", [("m0", "m3", 180.0)]),
+        ("in notice", [("m0", None, None)]),
         ("-in in out", [("m1", "m2", 60.0)]),
         ("in -out in out", [("m0", "m3", 180.0)]),
         ("in out -in", [("m0", "m1", 60.0)]),

@@ -16,19 +16,21 @@ def test_the_same_ids_in_two_accounts_stay_apart(insert: Insert, say: Insert, qu
     insert("accounts", account="second", source="opentrain")
     for account in ("ot", "second"):
         insert("conversations", account=account, id="c", last_message_id="m2", proposal_id="p")
-        insert("proposals", account=account, id="p", job_id=f"job of {account}", candidate_id="k")
+        insert("proposals", account=account, id="p", job_id="j", candidate_id="k")
+        insert("jobs", account=account, id="j", title=f"Job of {account}")
         insert("candidates", account=account, id="k", name=f"Ana of {account}")
         say("in", "m1", 900, account=account)
     say("out", "m2", 800, account="ot")
     say("in", "m2", 800, account="second")
-    found = query("SELECT account, job_id, candidate_name, last_sender, waiting_seconds FROM inbox ORDER BY account")
+    found = query("SELECT account, job_title, candidate_name, last_sender, waiting_seconds FROM inbox ORDER BY account")
     assert found[0] == {
         "account": "ot",
-        "job_id": "job of ot",
+        "job_title": "Job of ot",
         "candidate_name": "Ana of ot",
         "last_sender": "me",
         "waiting_seconds": None,
     }
+    assert len(found) == 2
     assert found[1]["waiting_seconds"] == pytest.approx(900, abs=5)
     assert found[1]["last_sender"] == "Ana of second"
 

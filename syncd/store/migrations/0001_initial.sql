@@ -547,25 +547,16 @@ JOIN messages AS q ON q.rowid = t.asked_rowid;
 
 CREATE VIEW daily_activity AS
 SELECT
-  d.account,
-  d.day,
-  sum(d.inbound) AS inbound,
-  sum(d.outbound) AS outbound,
-  sum(d.system_messages) AS system_messages,
-  count(*) AS active_conversations
-FROM (
-  SELECT
-    m.account,
-    substr(m.created_at, 1, 10) AS day,
-    sum(m.is_system IS NOT 1 AND m.is_from_viewer IS NOT 1 AND a.source IS NOT 'openats') AS inbound,
-    sum(m.is_system IS NOT 1 AND m.is_from_viewer IS 1 AND a.source IS NOT 'openats') AS outbound,
-    sum(m.is_system IS 1) AS system_messages
-  FROM messages AS m
-  LEFT JOIN accounts AS a ON a.account = m.account
-  WHERE m.created_at IS NOT NULL
-  GROUP BY m.account, m.conversation_id, substr(m.created_at, 1, 10)
-) AS d
-GROUP BY d.account, d.day;
+  m.account,
+  substr(m.created_at, 1, 10) AS day,
+  sum(m.is_system IS NOT 1 AND m.is_from_viewer IS NOT 1 AND a.source IS NOT 'openats') AS inbound,
+  sum(m.is_system IS NOT 1 AND m.is_from_viewer IS 1 AND a.source IS NOT 'openats') AS outbound,
+  sum(m.is_system IS 1) AS system_messages,
+  count(DISTINCT m.conversation_id) AS active_conversations
+FROM messages AS m
+LEFT JOIN accounts AS a ON a.account = m.account
+WHERE m.created_at IS NOT NULL
+GROUP BY substr(m.created_at, 1, 10), m.account;
 
 CREATE VIEW interview_results AS
 SELECT
