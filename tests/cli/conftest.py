@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -141,16 +141,22 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
-def launch() -> Callable[..., "subprocess.Popen[str]"]:
-    """Start a command line as a process of its own, its output in pipes."""
+def launch() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Start a command line as a process of its own, its output in pipes; none outlives its test."""
+    started = []
 
     def start(*words: str | Path, **environ: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(  # noqa: S603 - our own words
+        process = subprocess.Popen(  # noqa: S603 - our own words
             [sys.executable, "-m", "syncd.cli.main", *map(str, words)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=os.environ | environ,
         )
+        started.append(process)
+        return process
 
-    return start
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
