@@ -1,0 +1,102 @@
+"""Connections: kept, dropped, cancelled and through proxies."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+
+from syncd.errors import (
+    UnreachableError,
+)
+from syncd.sources.http import PoliteClient
+
+pytestmark = pytest.mark.anyio
+
+OpenClient = Callable[..., AbstractAsyncContextManager[PoliteClient]]
+OpenRawServer = Callable[..., AbstractAsyncContextManager[Any]]
+Reply = Callable[..., bytes]
+
+TOKEN = "ot_pat_abc_verysecret"
+
+
+async def test_post_avoids_stale_connections(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
+    """A POST takes a connection of its own: one kept alive may be dead already, and then nobody knows what arrived."""
+    async with raw_server(reply(b"{}")) as server, open_client(server.url) as client:
+        await client.get_json("/")
+        await client.get_json("/")
+        assert server.connections == 1
+        await client.post_json("/")
+        assert server.connections == 2
+
+
+async def test_dropped_connections(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
+    """After `drop_connections` the next request connects anew."""
+    async with raw_server(reply(b"{}")) as server, open_client(server.url) as client:
+        await client.get_json("/")
+        client.drop_connections()
+        await client.get_json("/")
+        assert server.connections == 2
+
+
+async def test_connections_dropped_in_use(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
+    """A connection dropped while it is in use brings its answer, and is not used again."""
+    slow = reply(b" " * 100_000 + b"{}")
+    async with raw_server(slow) as server, open_client(server.url) as client:
+        answer = asyncio.create_task(client.get_json("/"))
+        await server.wait_for(1)
+        client.drop_connections()
+        assert (await answer).body == {}
+        await client.get_json("/")
+        assert server.connections == 2
+
+
+async def test_cancelled_requests(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
+    """Requests cancelled in flight leave every slot usable."""
+    async with raw_server(b"") as server, open_client(server.url, concurrency=2) as client:
+        for _ in range(3):
+            tasks = [asyncio.create_task(client.get_json("/")) for _ in range(4)]
+            await server.wait_for(2)
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+            assert client._slots._idle == []
+            server.requests.clear()
+        server.replies = [reply(b"{}")]
+        await asyncio.gather(*(client.get_json("/") for _ in range(8)))
+
+
+async def test_proxy_is_not_for_loopback(
+    open_client: OpenClient, raw_server: OpenRawServer, reply: Reply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment's proxy is used, but not on the way to this machine."""
+    async with raw_server(reply(b'{"from": "proxy"}')) as proxy, raw_server(reply(b"{}")) as server:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        async with open_client("http://far.example") as client:
+            assert (await client.get_json("/x")).body == {"from": "proxy"}
+        async with open_client(server.url) as client:
+            assert (await client.get_json("/x")).body == {}
+        assert proxy.requests[0].startswith(b"GET http://far.example/x HTTP/1.1")
+
+
+async def test_unusable_proxy(open_client: OpenClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that can't be used is an error of the connection, without the proxy's password."""
+    monkeypatch.setenv("ALL_PROXY", "gopher://me:pa55word@proxy.example")
+    async with open_client("http://far.example") as client:
+        with pytest.raises(UnreachableError, match="any proxy") as caught:
+            await client.get_json("/")
+    assert "pa55word" not in str(caught.value)
+
+
+async def test_unusable_header(open_client: OpenClient) -> None:
+    """A header that can't be sent is an error that does not repeat it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        async with open_client(url, headers={"X-Proxy-Key": "k3y\nsecret"}) as client:
+            with pytest.raises(UnreachableError) as caught:
+                await client.get_json("/")
+    assert "k3y" not in str(caught.value)
