@@ -1,8 +1,10 @@
 """What the engine needs from the outside; each interface is owned here, by its consumer."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Protocol
 
+from msgspec import Struct
+
+from syncd.core.held import HeldAccount
 from syncd.core.model import (
     ChangePage,
     Dossier,
@@ -14,12 +16,13 @@ from syncd.core.model import (
     Page,
     Transcript,
 )
+from syncd.core.observations import Observation
 
 Direction = Literal["older", "newer"]
 
 
 class Clock(Protocol):
-    """The time: what the wall says, what only grows, and how to wait."""
+    """The time: what the wall says, what only grows, what was worked, and how to wait."""
 
     def now(self) -> Instant:
         """The wall clock's time."""
@@ -27,8 +30,18 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds that only grow; they stand still while the machine sleeps."""
 
+    def cpu(self) -> float:
+        """Seconds of processor time that this process has used."""
+
     async def sleep(self, seconds: float) -> None:
         """Wait."""
+
+
+class Backlog(Struct, frozen=True, kw_only=True):
+    """Comparisons that are owed and have not failed, and suspicions that they left."""
+
+    comparisons: int
+    suspects: int
 
 
 class ChangeFeed(Protocol):
@@ -38,6 +51,18 @@ class ChangeFeed(Protocol):
         """One page from after `cursor` (None: from the beginning), oldest first."""
 
 
+class Cost(Protocol):
+    """What the requests of a source have cost since it was opened."""
+
+    @property
+    def requests(self) -> int:
+        """How many were sent."""
+
+    @property
+    def received_bytes(self) -> int:
+        """How many bytes of answers came."""
+
+
 class PagedSource(ChangeFeed, Protocol):
     """A server whose conversations come in pages.
 
@@ -45,7 +70,9 @@ class PagedSource(ChangeFeed, Protocol):
     Retries of passing faults are already inside; waiting out a 429 is not.
     """
 
-    page_limit: int
+    @property
+    def cost(self) -> Cost:
+        """What it has cost so far."""
 
     async def fetch_identity(self) -> Identity:
         """Whose token it is."""
@@ -72,24 +99,23 @@ class PagedSource(ChangeFeed, Protocol):
         """Let go of every connection."""
 
 
-class Cost(Protocol):
-    """What the requests of a source have cost since it was opened."""
-
-    requests: int
-    received_bytes: int
-
-
 class Store(Protocol):
-    """The one writer: it reads the held rows, plans, and applies, in one transaction, what it is given."""
+    """The one writer: it reads the held rows, plans, and applies what it is given, in one transaction."""
 
-    async def apply(self, observation: Any) -> Any:
+    async def apply(self, observation: Observation) -> Any:
         """Commit all that the observation changes; the planner's answer comes back after the commit.
 
         Raises StoreTroubleError where the disk or the database refuses.
         """
 
-    async def read(self, query: Callable[[Any], Any]) -> Any:
-        """Ask the writer's own connection, between transactions."""
+    async def fetch_account(self, account: str) -> HeldAccount:
+        """The account as it is now."""
 
+    async def fetch_due(self, account: str, now: Instant) -> list[tuple[str, str]]:
+        """Kind and subject of all that is owed and due, oldest first."""
 
-Progress = Callable[[str, int], Awaitable[None] | None]
+    async def fetch_backlog(self, account: str) -> Backlog:
+        """What stands between the account and the end of a comparison."""
+
+    def rows_written(self, account: str) -> int:
+        """How many rows of the account were written since the store was opened."""

@@ -1,0 +1,185 @@
+"""Plans for what hangs on a conversation: proposals, candidates, interviews, jobs."""
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from syncd.core.held import HeldJobs, HeldProposal
+from syncd.core.messages import next_failure
+from syncd.core.model import Candidate, Event, Instant, InterviewMessage, Proposal, Row
+from syncd.core.observations import Failed, InterviewMissing, JobsRead, ProposalMissing, ProposalRead, TranscriptRead
+from syncd.core.pacing import ACTIVE_SECONDS, INTERVIEW_LOOK_SECONDS
+from syncd.core.plan import Owed, Plan, merged_extra
+from syncd.core.thread import Errand
+from syncd.core.times import after, seconds_between
+
+
+def plan_proposal(held: HeldProposal, read: ProposalRead) -> Plan:
+    """Store a proposal with its candidate, and owe what it announces: the interview, or another look."""
+    proposal = _merged(held.proposal, read.dossier.proposal, partial=read.dossier.partial)
+    candidate = _kept(held.candidate, read.dossier.candidate)
+    rows: list[Row] = []
+    if proposal != held.proposal:
+        rows.append(proposal)
+    if candidate is not None and candidate != held.candidate:
+        rows.append(candidate)
+    owe = _owed_next(held, proposal, read)
+    renewed = any(debt.kind == "proposal" for debt in owe)
+    return Plan(
+        rows=tuple(rows),
+        events=tuple(_proposal_events(held, proposal)),
+        owe=owe,
+        pay=() if held.owed is None or renewed else (("proposal", proposal.id, held.owed.version),),
+        recovered=() if held.failure is None else (("proposal", proposal.id),),
+    )
+
+
+def _merged(held: Proposal | None, new: Proposal, *, partial: bool) -> Proposal:
+    """The proposal, with the fields that a list entry is known to leave out kept as they are."""
+    if held is None or not partial:
+        return new
+    return replace(new, transcript_available=held.transcript_available, extra=merged_extra(held.extra, new.extra))
+
+
+def _kept(held: Candidate | None, new: Candidate | None) -> Candidate | None:
+    return new if held is None or new is None else replace(new, erased_at=held.erased_at)
+
+
+def _first_pass(held: HeldProposal) -> bool:
+    errand = held.owed.errand if held.owed is not None else None
+    return held.account.complete_since is None or (errand is not None and errand.first_pass)
+
+
+def _is_news(held: HeldProposal, oldest: Instant | None) -> bool:
+    """Whether something found is told of: what the first pass finds is history unless all of it is newer than the pass."""
+    if not _first_pass(held):
+        return True
+    start = held.account.first_started_at
+    return oldest is not None and start is not None and oldest >= start
+
+
+def _proposal_events(held: HeldProposal, proposal: Proposal) -> Iterable[Event]:
+    if held.proposal is None:
+        if _is_news(held, proposal.created_at):
+            yield _proposal_event("proposal.new", proposal, proposal.created_at, None)
+    elif held.proposal.status != proposal.status:
+        yield _proposal_event("proposal.status_changed", proposal, proposal.updated_at, held.proposal.status)
+
+
+def _proposal_event(kind: str, proposal: Proposal, occurred_at: Instant | None, previous: str | None) -> Event:
+    return Event(
+        kind=kind,
+        proposal_id=proposal.id,
+        occurred_at=occurred_at,
+        data={"status": proposal.status, "previous": previous},
+    )
+
+
+def _owed_next(held: HeldProposal, proposal: Proposal, read: ProposalRead) -> tuple[Owed, ...]:
+    """What a proposal that was just seen makes us ask for: its rest, its interview now, or itself again while one may appear."""
+    errand = Errand(first_pass=_first_pass(held))
+    if read.dossier.partial:
+        if held.proposal is not None:
+            return ()
+        return (Owed(kind="proposal", subject_id=proposal.id, due_at=read.now, errand=errand),)
+    holds_interview = held.interview is not None and held.interview.gone_at is None
+    compared = held.owed is not None and held.owed.errand is not None and held.owed.errand.verify
+    if holds_interview != bool(proposal.transcript_available) or (holds_interview and compared):
+        return (Owed(kind="interview", subject_id=proposal.id, due_at=read.now, errand=errand),)
+    active = held.active_at is not None and seconds_between(held.active_at, read.now) < ACTIVE_SECONDS
+    if not holds_interview and active:
+        due = after(read.now, INTERVIEW_LOOK_SECONDS)
+        debt = held.owed or Owed(kind="proposal", subject_id=proposal.id, due_at=due)
+        return (replace(debt, due_at=due, errand=None),)  # made from the row held, it takes its place
+    return ()
+
+
+def plan_transcript(held: HeldProposal, read: TranscriptRead) -> Plan:
+    """Store the latest interview; messages of the one it replaces are no longer there."""
+    interview, came = read.transcript.interview, {message.id: message for message in read.transcript.messages}
+    rows: list[Row] = [message for id_, message in came.items() if held.messages.get(id_) != message]
+    rows += _gone_messages(held, came, read.now)
+    if interview != held.interview:
+        rows.append(interview)
+    return Plan(
+        rows=tuple(rows),
+        events=tuple(_interview_events(held, read)) if rows else (),
+        pay=_paid(held),
+        recovered=() if held.failure is None else (("interview", interview.proposal_id),),
+    )
+
+
+def _gone_messages(held: HeldProposal, came: dict[str, InterviewMessage], now: Instant) -> list[InterviewMessage]:
+    return [
+        replace(message, gone_at=now)
+        for id_, message in held.messages.items()
+        if id_ not in came and message.gone_at is None
+    ]
+
+
+def _paid(held: HeldProposal) -> tuple[tuple[str, str, int], ...]:
+    return () if held.owed is None else ((held.owed.kind, held.owed.subject_id, held.owed.version),)
+
+
+def _interview_events(held: HeldProposal, read: TranscriptRead) -> Iterable[Event]:
+    interview = read.transcript.interview
+    times = [message.sent_at for message in read.transcript.messages if message.sent_at is not None]
+    known = held.interview is not None and held.interview.gone_at is None
+    if known or _is_news(held, min(times, default=None)):
+        yield Event(
+            kind="interview.updated" if known else "interview.recorded",
+            proposal_id=interview.proposal_id,
+            occurred_at=max(times, default=None),
+            data={"score": interview.score},
+        )
+
+
+def plan_interview_missing(held: HeldProposal, missing: InterviewMissing) -> Plan:
+    """An interview that was held and answers 404 is gone; one that is announced is asked for again later."""
+    if held.interview is not None and held.interview.gone_at is None:
+        event = Event(
+            kind="interview.gone",
+            proposal_id=missing.proposal_id,
+            occurred_at=missing.now,
+            data={"score": held.interview.score},
+        )
+        rows: tuple[Row, ...] = (
+            replace(held.interview, gone_at=missing.now),
+            *_gone_messages(held, {}, missing.now),
+        )
+        return Plan(rows=rows, events=(event,), pay=_paid(held))
+    if held.proposal is None or not held.proposal.transcript_available or held.owed is None:
+        return Plan(pay=_paid(held), recovered=(("interview", missing.proposal_id),) if held.failure else ())
+    return plan_subject_failed(
+        held,
+        Failed(
+            account=missing.account,
+            now=missing.now,
+            kind="interview",
+            subject_id=missing.proposal_id,
+            reason="interview_not_ready",
+        ),
+    )
+
+
+def plan_proposal_missing(held: HeldProposal, missing: ProposalMissing) -> Plan:
+    """A proposal that answers 404 is no longer there; its rows stay."""
+    gone = held.proposal is not None and held.proposal.gone_at is None
+    return Plan(
+        rows=(replace(held.proposal, gone_at=missing.now),) if gone and held.proposal is not None else (),
+        pay=_paid(held),
+        recovered=(("proposal", missing.proposal_id),) if held.failure else (),
+    )
+
+
+def plan_subject_failed(held: HeldProposal, failed: Failed) -> Plan:
+    """Put a proposal or an interview off, with the reason."""
+    failure = next_failure(held.failure, failed)
+    if held.owed is None:
+        return Plan()
+    return Plan(failures=(failure,), owe=(replace(held.owed, due_at=failure.next_try_at),))
+
+
+def plan_jobs(held: HeldJobs, read: JobsRead) -> Plan:
+    """Store the jobs that changed; one that is not listed proves nothing."""
+    return Plan(rows=tuple(job for job in read.jobs if held.jobs.get(job.id) != job))

@@ -1,0 +1,107 @@
+"""What a reconcile may believe: absence is a suspicion until every conversation was compared, and a large loss needs a second look."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from syncd.core.held import HeldAccount, HeldSuspects, HeldTurn
+from syncd.core.messages import message_event
+from syncd.core.model import Conversation, Event, Message
+from syncd.core.observations import Overdue, ReconcileBegun, SuspectsSettled
+from syncd.core.pacing import SECOND_LOOK_SECONDS
+from syncd.core.plan import Owed, Plan
+from syncd.core.thread import Errand
+from syncd.core.times import after, seconds_between
+
+
+class Settlement(Struct, frozen=True, kw_only=True):
+    """How the suspicions ended: believed and marked gone, or held back until a second look."""
+
+    believed: int = 0
+    held_back: int = 0
+
+
+def plan_reconcile_begun(held: HeldAccount, begun: ReconcileBegun) -> Plan:
+    """Remember that a comparison of everything is under way."""
+    return Plan(memo=replace(held.memo, reconciling_since=begun.now, reconcile_listed=False))
+
+
+def plan_suspects_settled(held: HeldSuspects, settled: SuspectsSettled) -> Plan:
+    """Believe the suspicions that a comparison left, or hold a large loss back; the answer is a Settlement."""
+    memo = held.memo
+    account = replace(held.account, last_reconciled_at=settled.now) if memo.reconciling_since else None
+    suspected = len(held.conversations) + len(held.messages)
+    second_look = memo.second_look_at is not None and memo.second_look_at <= settled.now
+    if _is_large_loss(held) and not second_look:
+        due = memo.second_look_at or after(settled.now, SECOND_LOOK_SECONDS)
+        guard = (
+            f"{len(held.messages)} messages and {len(held.conversations)} conversations look deleted; "
+            "nothing is marked before a second look agrees"
+        )
+        memo = replace(memo, reconciling_since=None, reconcile_listed=False, second_look_at=due, loss_guard=guard)
+        return Plan(
+            account=account, memo=memo, owe=tuple(_looked_at_again(held, due)), answer=Settlement(held_back=suspected)
+        )
+    return Plan(
+        rows=(
+            *(replace(row, gone_at=settled.now) for row in held.conversations),
+            *(replace(row, gone_at=settled.now) for row in held.messages),
+        ),
+        events=tuple(_gone_events(held.conversations, held.messages, settled)),
+        unsuspect=(
+            *(("conversation", row.id) for row in held.conversations),
+            *(("message", row.id) for row in held.messages),
+        ),
+        account=account,
+        memo=replace(memo, reconciling_since=None, reconcile_listed=False, second_look_at=None, loss_guard=None),
+        answer=Settlement(believed=suspected),
+    )
+
+
+def _is_large_loss(held: HeldSuspects) -> bool:
+    return _is_large(len(held.conversations), held.all_conversations) or _is_large(
+        len(held.messages), held.all_messages
+    )
+
+
+def _is_large(lost: int, of: int) -> bool:
+    """All of an account's, or more than a fifth and more than five of them."""
+    return lost > 0 and (lost >= of or (lost > 5 and lost * 5 > of))  # noqa: PLR2004 - the contract's own numbers
+
+
+def _looked_at_again(held: HeldSuspects, due: str) -> Iterable[Owed]:
+    conversations = {row.id for row in held.conversations} | {row.conversation_id for row in held.messages}
+    for id_ in sorted(conversations):
+        yield Owed(kind="conversation", subject_id=id_, due_at=due, errand=Errand(verify=True))
+
+
+def _gone_events(
+    conversations: Iterable[Conversation], messages: Iterable[Message], settled: SuspectsSettled
+) -> Iterable[Event]:
+    for conversation in conversations:
+        yield Event(kind="conversation.gone", conversation_id=conversation.id, occurred_at=settled.now)
+    for message in messages:
+        yield message_event("message.deleted", message, settled.now)
+
+
+def plan_overdue(held: HeldTurn, overdue: Overdue) -> Plan:
+    """Tell of a turn that has waited too long, once; look again when it will have."""
+    if held.owed is None:
+        return Plan()
+    paid = (("overdue", overdue.conversation_id, held.owed.version),)
+    turn = held.turn
+    if turn is None or turn.told or overdue.after <= 0:
+        return Plan(pay=paid)
+    waited = seconds_between(turn.asked_at, overdue.now)
+    if waited < overdue.after:
+        return Plan(owe=(replace(held.owed, due_at=after(turn.asked_at, overdue.after)),))
+    event = Event(
+        kind="conversation.overdue",
+        conversation_id=overdue.conversation_id,
+        message_id=turn.message_id,
+        baseline=turn.history,
+        occurred_at=after(turn.asked_at, overdue.after),
+        data={"waiting_seconds": int(waited)},
+    )
+    return Plan(events=(event,), pay=paid)

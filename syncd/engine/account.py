@@ -1,0 +1,66 @@
+"""What the engine carries through one account's polls, and what one pass over it has found so far."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+
+from syncd.core.model import Identity
+from syncd.errors import SyncdError
+from syncd.protocols import Clock, PagedSource, Store
+
+Log = Callable[..., None]
+"""Writes one structured line: the event's name, then its fields."""
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """How an account is mirrored: cadence in seconds, requests in flight, and what of it."""
+
+    poll_seconds: float = 15.0
+    idle_seconds: float = 60.0
+    concurrency: int = 8
+    reconcile_seconds: float = 86400.0
+    every_proposal: bool = False
+    overdue_seconds: float = 4 * 3600.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """How far a pass has come, for whoever watches."""
+
+    conversations: int = 0
+    done: int = 0
+    messages: int = 0
+    listed: bool = False
+
+
+@dataclass(slots=True)
+class Mirror:
+    """One account under the engine's care, from one poll to the next."""
+
+    account: str
+    source: PagedSource
+    store: Store
+    clock: Clock
+    policy: Policy
+    log: Log
+    identity: Identity | None = None
+    feed_absent: bool = False
+    tally: Tally = field(default_factory=Tally)
+
+    def may(self, scope: str) -> bool:
+        """Whether the token has the scope, as far as the server said; writing implies reading."""
+        scopes = self.identity.scopes if self.identity is not None else None
+        return scopes is None or scope in scopes or scope.replace(":read", ":write") in scopes
+
+    def missing_scopes(self) -> tuple[str, ...]:
+        """The reading scopes that a whole mirror wants and the token lacks."""
+        return tuple(scope for scope in ("proposals:read", "jobs:read") if not self.may(scope))
+
+
+class PassEndedError(SyncdError):
+    """The pass can't go on; its cause says why."""
+
+    def __init__(self, trouble: SyncdError) -> None:
+        super().__init__(str(trouble))
+        self.trouble = trouble

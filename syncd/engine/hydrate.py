@@ -1,0 +1,154 @@
+"""Pay what is owed: a bounded number of workers, conversations first."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+
+from syncd.core.observations import InterviewMissing, Overdue, ProposalMissing, ProposalRead, TranscriptRead
+from syncd.engine.account import PassEndedError
+from syncd.engine.passing import Pass
+from syncd.engine.walk import walk_conversation
+from syncd.errors import FetchError, ForbiddenError, NotFoundError, SyncdError
+
+Task = tuple[str, str]
+
+_ORDER = ("conversation", "overdue", "proposal", "interview")
+
+
+class Work:
+    """What is to be looked at in this pass, each subject once; `close` when no more will come."""
+
+    def __init__(self, under: Pass) -> None:
+        self._under = under
+        self._tasks: deque[Task] = deque()
+        self._changed = asyncio.Event()
+        self._closed = False
+
+    def add(self, tasks: Iterable[Task]) -> int:
+        """Queue what was not attempted in this pass yet; how many there were."""
+        new = [task for task in tasks if task not in self._under.attempted]
+        self._under.attempted.update(new)
+        self._tasks.extend(sorted(new, key=lambda task: _ORDER.index(task[0])))
+        self._changed.set()
+        return len(new)
+
+    def close(self) -> None:
+        """No more will be added."""
+        self._closed = True
+        self._changed.set()
+
+    async def take(self) -> Task | None:
+        """The next task; None when there will be none."""
+        while not self._tasks:
+            if self._closed or self._under.trouble is not None:
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+        return None if self._under.trouble is not None else self._tasks.popleft()
+
+
+async def hydrate(under: Pass, feed: Callable[[Work], Awaitable[None]] | None = None) -> int:
+    """Pay all that is due, round after round, until nothing is left that was not tried; how many tasks there were.
+
+    `feed` runs beside the first round, and adds to it what it finds.
+    """
+    total = 0
+    while True:
+        work = Work(under)
+        found = work.add(await _due(under))
+        if not found and feed is None:
+            return total
+        total += found
+        before = len(under.attempted)
+        await _round(under, work, feed)
+        total += len(under.attempted) - before
+        feed = None
+
+
+async def _due(under: Pass) -> list[Task]:
+    mirror = under.mirror
+    hidden = () if mirror.may("proposals:read") else ("proposal", "interview")
+    due = await mirror.store.fetch_due(mirror.account, mirror.clock.now())
+    return [task for task in due if task[0] not in hidden and task not in under.attempted]
+
+
+async def _round(under: Pass, work: Work, feed: Callable[[Work], Awaitable[None]] | None) -> None:
+    async def fill() -> None:
+        try:
+            if feed is not None:
+                await feed(work)
+        except SyncdError as error:
+            under.end(error.trouble if isinstance(error, PassEndedError) else error)
+        finally:
+            work.close()
+
+    async def labour() -> None:
+        while (task := await work.take()) is not None:
+            try:
+                await _look_at(under, task)
+            except SyncdError as error:
+                under.end(error.trouble if isinstance(error, PassEndedError) else error)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(fill())
+        for _ in range(under.mirror.policy.concurrency):
+            group.create_task(labour())
+    if under.trouble is not None:
+        raise PassEndedError(under.trouble)
+
+
+async def _look_at(under: Pass, task: Task) -> None:
+    kind, subject_id = task
+    if kind == "conversation":
+        await walk_conversation(under, subject_id)
+        under.mirror.tally.done += 1
+    elif kind == "overdue":
+        await _look_whether_overdue(under, subject_id)
+    elif kind == "proposal":
+        await _fetched(under, task, _read_proposal)
+    else:
+        await _fetched(under, task, _read_interview)
+
+
+async def _look_whether_overdue(under: Pass, conversation_id: str) -> None:
+    mirror = under.mirror
+    await mirror.store.apply(
+        Overdue(
+            account=mirror.account,
+            now=mirror.clock.now(),
+            conversation_id=conversation_id,
+            after=mirror.policy.overdue_seconds,
+        )
+    )
+
+
+async def _fetched(under: Pass, task: Task, read: Callable[[Pass, str], Awaitable[None]]) -> None:
+    try:
+        await read(under, task[1])
+    except ForbiddenError as refused:  # another account's job: not ours to see, and nothing to hurry for
+        await under.fail(*task, refused.reason, refused.request_id)
+    except FetchError as failed:
+        await under.fail(*task, failed.reason, failed.request_id)
+        under.weigh(failed)
+
+
+async def _read_proposal(under: Pass, proposal_id: str) -> None:
+    mirror = under.mirror
+    try:
+        dossier = await under.ask(lambda: mirror.source.fetch_proposal(proposal_id))
+    except NotFoundError:
+        missing = ProposalMissing(account=mirror.account, now=mirror.clock.now(), proposal_id=proposal_id)
+        await mirror.store.apply(missing)
+        return
+    await mirror.store.apply(ProposalRead(account=mirror.account, now=mirror.clock.now(), dossier=dossier))
+
+
+async def _read_interview(under: Pass, proposal_id: str) -> None:
+    mirror = under.mirror
+    try:
+        transcript = await under.ask(lambda: mirror.source.fetch_interview(proposal_id))
+    except NotFoundError:
+        missing = InterviewMissing(account=mirror.account, now=mirror.clock.now(), proposal_id=proposal_id)
+        await mirror.store.apply(missing)
+        return
+    await mirror.store.apply(TranscriptRead(account=mirror.account, now=mirror.clock.now(), transcript=transcript))

@@ -1,0 +1,84 @@
+"""One pass over an account: what may end it, and what all of its workers share."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from syncd.core.observations import Failed
+from syncd.engine.account import Mirror, PassEndedError
+from syncd.engine.gate import Gate
+from syncd.errors import AuthError, FetchError, ForbiddenError, RateLimitedError, SyncdError, UnreachableError
+
+_T = TypeVar("_T")
+
+_MOST_IN_A_ROW = 5  # subjects that the server failed on, one after the other: then it is the server
+
+
+class Pass:
+    """What the workers of one pass share; `trouble` is set once and ends them all."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self.mirror = mirror
+        self.gate = Gate(mirror)
+        self.trouble: SyncdError | None = None
+        self.attempted: set[tuple[str, str]] = set()
+        self._in_a_row = 0
+        self._list_answers: bool | None = None
+
+    async def ask(self, fetch: Callable[[], Awaitable[_T]]) -> _T:
+        """The answer of a request; PassEndedError when no other request could fare better."""
+        if self.trouble is not None:
+            raise PassEndedError(self.trouble)
+        try:
+            answer = await self.gate.ask(fetch)
+        except (AuthError, RateLimitedError) as error:
+            raise self.end(error) from None
+        except UnreachableError as error:
+            if error.reason == "connect":
+                raise self.end(error) from None
+            raise
+        self._in_a_row = 0
+        return answer
+
+    def end(self, trouble: SyncdError) -> PassEndedError:
+        """End the pass for everybody."""
+        self.trouble = self.trouble or trouble
+        return PassEndedError(self.trouble)
+
+    def weigh(self, error: FetchError) -> None:
+        """Tell a subject's failure from the server's: many in a row are an outage."""
+        if isinstance(error, UnreachableError):
+            self._in_a_row += 1
+            if self._in_a_row >= _MOST_IN_A_ROW:
+                raise self.end(error)
+
+    async def fail(self, kind: str, subject_id: str, reason: str, request_id: str | None) -> None:
+        """Put a subject off, with the reason, in the database and in the log."""
+        mirror = self.mirror
+        failed = Failed(
+            account=mirror.account,
+            now=mirror.clock.now(),
+            kind=kind,
+            subject_id=subject_id,
+            reason=reason,
+            request_id=request_id,
+        )
+        await mirror.store.apply(failed)
+        mirror.log("failure", level="warning", kind=kind, subject_id=subject_id, reason=reason, request_id=request_id)
+
+    async def list_still_answers(self) -> bool:
+        """Whether the list still answers the same viewer with the same scopes, so that a 403 is a thing's own; asked once a pass."""
+        if self._list_answers is None:
+            self._list_answers = await self._ask_list()
+        return self._list_answers
+
+    async def _ask_list(self) -> bool:
+        source, known = self.mirror.source, self.mirror.identity
+        try:
+            await self.ask(lambda: source.fetch_entries(None))
+            identity = await self.ask(source.fetch_identity)
+        except ForbiddenError:
+            return False
+        except FetchError as error:
+            self.weigh(error)
+            return False
+        return known is None or (identity.user_id, identity.scopes) == (known.user_id, known.scopes)

@@ -1,0 +1,158 @@
+"""The cheap signals, in this order: the list's head, the unread list, the server's own feed."""
+
+from msgspec import Struct
+
+from syncd.core.entries import Surveyed, newest
+from syncd.core.model import Change, Instant
+from syncd.core.observations import Entries, FeedRead, JobsRead, ListWalked, ProposalRead, UnreadList
+from syncd.engine.hydrate import Work
+from syncd.engine.passing import Pass
+from syncd.errors import FetchError, ForbiddenError, NotFoundError, RejectedError, UnreachableError
+
+
+_SPREAD_SECONDS = 0.2  # between one conversation and the next of a reconcile that nobody waits for
+
+
+class Listing(Struct, frozen=True, kw_only=True):
+    """What a walk down the list found: pages read, and conversations never seen before."""
+
+    pages: int
+    unknown: int
+
+
+async def walk_list(under: Pass, work: Work, *, whole: bool = False, reconcile: bool = False) -> Listing:
+    """Walk the list from its head down to the mark of the last walk, or to its end.
+
+    The mark is set when the walk is finished, to the head as it was before: what moves up in the meantime is above it.
+    """
+    mirror = under.mirror
+    cursor, seen_cursors, listed, unknown, pages = None, set[str](), set[str](), 0, 0
+    head: Instant | None = None
+    head_time: Instant | None = None
+    while True:
+        asked = cursor
+        page = await under.ask(lambda: mirror.source.fetch_entries(asked))  # noqa: B023 - awaited at once
+        observed = Entries(
+            account=mirror.account,
+            now=mirror.clock.now(),
+            entries=page.entries,
+            server_time=page.server_time,
+            reconcile=reconcile,
+            seen_before=len(listed),
+            spread=0.0 if whole else _SPREAD_SECONDS,
+        )
+        surveyed: Surveyed = await mirror.store.apply(observed)
+        work.add(("conversation", id_) for id_ in surveyed.owed)
+        if head_time is None:
+            head, head_time = newest(page.entries), page.server_time
+        pages, unknown = pages + 1, unknown + surveyed.unknown
+        listed.update(entry.id for entry in page.entries)
+        mirror.tally.conversations = len(listed)
+        cursor = page.next_cursor
+        at_end = cursor is None or cursor in seen_cursors or not page.entries
+        if at_end or (surveyed.done and not whole):
+            break
+        seen_cursors.add(cursor or "")
+    done = ListWalked(
+        account=mirror.account,
+        now=mirror.clock.now(),
+        head=head,
+        server_time=head_time,
+        listed=frozenset(listed) if reconcile and cursor is None else None,
+    )
+    await mirror.store.apply(done)
+    return Listing(pages=pages, unknown=unknown)
+
+
+async def read_unread(under: Pass, work: Work) -> None:
+    """Compare the unread list's first page with what counts as unread here."""
+    mirror = under.mirror
+    page = await under.ask(lambda: mirror.source.fetch_entries(None, unread_only=True))
+    observed = UnreadList(
+        account=mirror.account,
+        now=mirror.clock.now(),
+        entries=page.entries,
+        complete=page.next_cursor is None,
+        server_time=page.server_time,
+    )
+    surveyed: Surveyed = await mirror.store.apply(observed)
+    work.add(("conversation", id_) for id_ in surveyed.owed)
+
+
+async def read_feed(under: Pass, work: Work) -> None:
+    """One page of the server's feed, where it has one; it only makes haste, so nothing rests on it."""
+    mirror = under.mirror
+    if mirror.feed_absent:
+        return
+    held = await mirror.store.fetch_account(mirror.account)
+    cursor = held.memo.feed_cursor
+    changes: tuple[Change, ...] = ()
+    try:
+        page = await under.ask(lambda: mirror.source.fetch_changes(cursor))
+    except RejectedError:
+        mirror.feed_absent = cursor is None
+        cursor = None  # its cursor is dead: from the beginning again, which costs a page a poll
+    except (NotFoundError, ForbiddenError):
+        mirror.feed_absent = True  # until the next start
+        return
+    except FetchError:
+        return
+    else:
+        cursor, changes = page.next_cursor or cursor, page.changes
+    surveyed: Surveyed = await mirror.store.apply(_feed(under, changes, cursor))
+    work.add(("conversation", id_) for id_ in surveyed.owed)
+
+
+def _feed(under: Pass, changes: tuple[Change, ...], cursor: str | None) -> FeedRead:
+    mirror = under.mirror
+    return FeedRead(
+        account=mirror.account,
+        now=mirror.clock.now(),
+        messages=tuple(
+            (change.conversation_id, change.message_id, change.created_at)
+            for change in changes
+            if change.conversation_id is not None and change.message_id is not None
+        ),
+        proposals=tuple((c.proposal_id, c.created_at) for c in changes if c.proposal_id is not None),
+        cursor=cursor,
+        every_proposal=mirror.policy.every_proposal,
+    )
+
+
+async def read_jobs(under: Pass) -> None:
+    """All of the owner's jobs, and with them, if wanted, every proposal."""
+    mirror = under.mirror
+    if not mirror.may("jobs:read"):
+        return
+    cursor, seen_cursors = None, set[str]()
+    while True:
+        asked = cursor
+        try:
+            page = await under.ask(lambda: mirror.source.fetch_jobs(asked))  # noqa: B023 - awaited at once
+        except UnreachableError:
+            raise
+        except FetchError as failed:
+            await under.fail("jobs", "mine", failed.reason, failed.request_id)
+            return
+        await mirror.store.apply(JobsRead(account=mirror.account, now=mirror.clock.now(), jobs=page.jobs))
+        if mirror.policy.every_proposal and mirror.may("proposals:read"):
+            for job in page.jobs:
+                await _read_job_proposals(under, job.id)
+        cursor = page.next_cursor
+        if cursor is None or cursor in seen_cursors or not page.jobs:
+            return
+        seen_cursors.add(cursor)
+
+
+async def _read_job_proposals(under: Pass, job_id: str) -> None:
+    mirror = under.mirror
+    cursor, seen_cursors = None, set[str]()
+    while True:
+        asked = cursor
+        page = await under.ask(lambda: mirror.source.fetch_job_proposals(job_id, asked))  # noqa: B023 - awaited at once
+        for dossier in page.dossiers:
+            await mirror.store.apply(ProposalRead(account=mirror.account, now=mirror.clock.now(), dossier=dossier))
+        cursor = page.next_cursor
+        if cursor is None or cursor in seen_cursors or not page.dossiers:
+            return
+        seen_cursors.add(cursor)

@@ -1,0 +1,87 @@
+"""One conversation, from a debt to its payment: look, ask for pages, store each, until its entry is proved."""
+
+from syncd.core.messages import Stuck
+from syncd.core.model import Page
+from syncd.core.observations import ConversationGone, CursorDied, Look, PageRead
+from syncd.core.pacing import EXPLAIN_PAGES
+from syncd.core.thread import Trail, Walk
+from syncd.engine.passing import Pass
+from syncd.errors import FetchError, ForbiddenError, NotFoundError, RejectedError
+
+
+async def walk_conversation(under: Pass, conversation_id: str) -> None:
+    """Pay what the conversation is owed; what can't be had becomes a row in `failures`."""
+    mirror = under.mirror
+    now = mirror.clock.now
+    step = await mirror.store.apply(Look(account=mirror.account, now=now(), conversation_id=conversation_id))
+    trail, pages = Trail(), 0
+    while isinstance(step, Walk):
+        if step.goal == "explain" and pages >= EXPLAIN_PAGES:
+            return  # it goes on at the next poll, from the cursor that is stored
+        asked = step
+        page = await _fetch_page(under, conversation_id, asked)
+        if page is None:
+            return
+        if isinstance(page, RejectedError):
+            step, trail = await _recover(under, conversation_id, asked, page), Trail()
+            continue
+        pages += 1
+        leads_on = trail.advances(asked.cursor, page)
+        mirror.tally.messages += len(page.messages)
+        read = PageRead(account=mirror.account, now=now(), walk=asked, page=page, leads_on=leads_on)
+        step = await mirror.store.apply(read)
+        if isinstance(step, Walk) and (step.direction, step.cursor is None) != (asked.direction, False):
+            trail = Trail()
+    if isinstance(step, Stuck):
+        await _fail(under, conversation_id, "cursor_repeats", None)
+
+
+async def _fetch_page(under: Pass, conversation_id: str, walk: Walk) -> Page | RejectedError | None:
+    """The page that the walk asks for; a RejectedError if its cursor was refused; None if the conversation has ended otherwise."""
+    source = under.mirror.source
+    try:
+        return await under.ask(lambda: source.fetch_messages(conversation_id, walk.direction, walk.cursor))
+    except RejectedError as refused:
+        if walk.cursor is not None:
+            return refused
+        await _fail(under, conversation_id, refused.reason, refused.request_id)
+    except NotFoundError:
+        await _gone(under, conversation_id, 404)
+    except ForbiddenError as refused:
+        if await under.list_still_answers():
+            await _gone(under, conversation_id, 403)
+        else:
+            await _fail(under, conversation_id, refused.reason, refused.request_id)
+    except FetchError as failed:
+        await _fail(under, conversation_id, failed.reason, failed.request_id)
+        under.weigh(failed)
+    return None
+
+
+async def _recover(under: Pass, conversation_id: str, walk: Walk, refused: RejectedError) -> Walk | None:
+    """The one bounded recovery from a dead cursor; a second one in the same walk is a failure."""
+    mirror = under.mirror
+    died = CursorDied(account=mirror.account, now=mirror.clock.now(), conversation_id=conversation_id, walk=walk)
+    step = await mirror.store.apply(died)
+    mirror.log(
+        "cursor.expired",
+        level="info",
+        conversation_id=conversation_id,
+        request_id=refused.request_id,
+        recovering=step is not None,
+    )
+    if isinstance(step, Walk):
+        return step
+    await _fail(under, conversation_id, "cursor_expired", refused.request_id)
+    return None
+
+
+async def _gone(under: Pass, conversation_id: str, status: int) -> None:
+    mirror = under.mirror
+    await mirror.store.apply(
+        ConversationGone(account=mirror.account, now=mirror.clock.now(), conversation_id=conversation_id, status=status)
+    )
+
+
+async def _fail(under: Pass, conversation_id: str, reason: str, request_id: str | None) -> None:
+    await under.fail("conversation", conversation_id, reason, request_id)

@@ -1,0 +1,224 @@
+"""Apply a plan: write all of it, in the transaction that it was made in. Nothing else writes mirrored rows."""
+
+from typing import Any
+
+from msgspec import Struct, json
+from sqlalchemy import Connection
+
+from syncd.core.model import Event, Instant
+from syncd.core.plan import Owed, Plan, SyncRun, renewed
+from syncd.store import rows
+from syncd.store.held import load_owed
+
+
+class Recorded(Struct, frozen=True, kw_only=True):
+    """An event that is in the database."""
+
+    id: int
+    account: str
+    event: Event
+
+
+class Applied(Struct, frozen=True, kw_only=True):
+    """What became of an observation: the planner's answer, the events recorded, and how many rows were written."""
+
+    answer: Any
+    events: tuple[Recorded, ...]
+    rows: int
+
+
+class Transaction:
+    """One write transaction: it takes its number when it first writes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.before: int = connection.exec_driver_sql(
+            "SELECT value FROM _counters WHERE name = 'change_id'"
+        ).scalar_one()
+        self._number: int | None = None
+
+    @property
+    def number(self) -> int:
+        """The transaction's `change_id`."""
+        if self._number is None:
+            self._number = self.before + 1
+            self.connection.exec_driver_sql("UPDATE _counters SET value = ? WHERE name = 'change_id'", (self._number,))
+        return self._number
+
+
+def write(transaction: Transaction, account: str, now: Instant, plan: Plan) -> Applied:
+    """Write all that the plan changes; an empty plan writes nothing."""
+    connection, count = transaction.connection, 0
+    if plan.rows:
+        _revise(transaction, account, now, plan)
+        count += rows.upsert(connection, account, plan.rows, now=now, change_id=transaction.number)
+    for id_, thread in plan.threads:
+        _put_state(connection, "_threads (account, conversation_id, state)", account, id_, json.encode(thread).decode())
+    _write_debts(connection, account, plan)
+    count += _write_failures(transaction, account, plan)
+    _write_suspicions(connection, account, now, plan)
+    recorded = tuple(_record(transaction, account, now, event) for event in plan.events)
+    count += len(recorded) + _write_account(transaction, account, plan)
+    answer = plan.answer if plan.run is None else _write_run(transaction, account, plan.run)
+    return Applied(answer=answer, events=recorded, rows=count)
+
+
+def _put_state(connection: Connection, into: str, *values: str | int) -> None:
+    marks = ", ".join("?" * len(values))
+    connection.exec_driver_sql(f"INSERT OR REPLACE INTO {into} VALUES ({marks})", values)  # noqa: S608 - names of our own
+
+
+def _revise(transaction: Transaction, account: str, now: Instant, plan: Plan) -> None:
+    sql = (
+        "INSERT INTO message_revisions (account, message_id, revision, content, edited_at, replaced_at, change_id)"
+        " SELECT ?1, ?2, COALESCE(MAX(revision), 0) + 1, ?3, ?4, ?5, ?6 FROM message_revisions"
+        " WHERE account = ?1 AND message_id = ?2"
+    )
+    for old in plan.revisions:
+        values = (account, old.message_id, old.content, old.edited_at, now, transaction.number)
+        transaction.connection.exec_driver_sql(sql, values)
+
+
+def _write_debts(connection: Connection, account: str, plan: Plan) -> None:
+    for kind, subject_id, version in plan.pay:
+        connection.exec_driver_sql(
+            "DELETE FROM _owed WHERE account = ? AND kind = ? AND subject_id = ? AND version = ?",
+            (account, kind, subject_id, version),
+        )
+    for new in plan.owe:
+        debt = renewed(load_owed(connection, account, new.kind, [new.subject_id]).get(new.subject_id), new)
+        connection.exec_driver_sql(
+            "INSERT OR REPLACE INTO _owed (account, kind, subject_id, version, due_at, payload) VALUES (?, ?, ?, ?, ?, ?)",
+            (account, debt.kind, debt.subject_id, debt.version, debt.due_at, _payload(debt)),
+        )
+
+
+def _payload(debt: Owed) -> str | None:
+    return None if debt.errand is None else json.encode(debt.errand).decode()
+
+
+def _write_failures(transaction: Transaction, account: str, plan: Plan) -> int:
+    connection = transaction.connection
+    for failure in plan.failures:
+        connection.exec_driver_sql(
+            "INSERT OR REPLACE INTO failures (account, kind, subject_id, reason, request_id, tries, first_failed_at,"
+            " next_try_at, change_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                account,
+                failure.kind,
+                failure.subject_id,
+                failure.reason,
+                failure.request_id,
+                failure.tries,
+                failure.first_failed_at,
+                failure.next_try_at,
+                transaction.number,
+            ),
+        )
+    for kind, subject_id in plan.recovered:
+        connection.exec_driver_sql(
+            "DELETE FROM failures WHERE account = ? AND kind = ? AND subject_id = ?", (account, kind, subject_id)
+        )
+        _put_state(
+            connection,
+            "_deletions (table_name, key, change_id)",
+            "failures",
+            json.encode([account, kind, subject_id]).decode(),
+            transaction.number,
+        )
+    return len(plan.failures) + len(plan.recovered)
+
+
+def _write_suspicions(connection: Connection, account: str, now: Instant, plan: Plan) -> None:
+    if plan.forget_met is not None:
+        _forget_met(connection, account, plan.forget_met)
+    if plan.met:
+        conversation_id = plan.threads[0][0]
+        connection.exec_driver_sql(
+            "INSERT OR IGNORE INTO _seen (account, conversation_id, message_id) VALUES (?, ?, ?)",
+            [(account, conversation_id, id_) for id_ in plan.met],
+        )
+    if plan.suspect is not None:
+        met = json.encode(list(plan.suspect.met)).decode()
+        conversation_id = plan.suspect.conversation_id
+        connection.exec_driver_sql(_SUSPECT, (account, conversation_id, plan.suspect.since, met, now))
+        _forget_met(connection, account, conversation_id)
+    for kind, subject_id, conversation_id in plan.suspects:
+        connection.exec_driver_sql(
+            "INSERT OR IGNORE INTO _suspects (account, kind, subject_id, conversation_id, since) VALUES (?, ?, ?, ?, ?)",
+            (account, kind, subject_id, conversation_id, now),
+        )
+    for kind, subject_id in plan.unsuspect:
+        connection.exec_driver_sql(
+            "DELETE FROM _suspects WHERE account = ? AND kind = ? AND subject_id = ?", (account, kind, subject_id)
+        )
+
+
+_SUSPECT = """
+INSERT OR IGNORE INTO _suspects (account, kind, subject_id, conversation_id, since)
+SELECT account, 'message', id, conversation_id, ?5 FROM messages
+WHERE account = ?1 AND conversation_id = ?2 AND gone_at IS NULL AND change_id <= ?3
+  AND id NOT IN (SELECT value FROM json_each(?4))
+  AND id NOT IN (SELECT message_id FROM _seen WHERE account = ?1 AND conversation_id = ?2)
+"""
+
+
+def _forget_met(connection: Connection, account: str, conversation_id: str) -> None:
+    connection.exec_driver_sql(
+        "DELETE FROM _seen WHERE account = ? AND conversation_id = ?", (account, conversation_id)
+    )
+
+
+def _record(transaction: Transaction, account: str, now: Instant, event: Event) -> Recorded:
+    result = transaction.connection.exec_driver_sql(
+        "INSERT INTO events (account, kind, conversation_id, message_id, proposal_id, baseline, occurred_at, recorded_at,"
+        " data, change_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            account,
+            event.kind,
+            event.conversation_id,
+            event.message_id,
+            event.proposal_id,
+            int(event.baseline),
+            event.occurred_at or now,
+            now,
+            json.encode(event.data).decode(),
+            transaction.number,
+        ),
+    )
+    return Recorded(id=result.lastrowid, account=account, event=event)
+
+
+def _write_account(transaction: Transaction, account: str, plan: Plan) -> int:
+    if plan.memo is not None:
+        _put_state(transaction.connection, "_accounts (account, state)", account, json.encode(plan.memo).decode())
+    if plan.account is None:
+        return 0
+    names = plan.account.__struct_fields__
+    values = [getattr(plan.account, name) for name in names]
+    marks = ", ".join("?" * (len(names) + 2))
+    transaction.connection.exec_driver_sql(
+        f"INSERT OR REPLACE INTO accounts (account, {', '.join(names)}, change_id) VALUES ({marks})",  # noqa: S608 - names of our own
+        (account, *values, transaction.number),
+    )
+    return 1
+
+
+def _write_run(transaction: Transaction, account: str, run: SyncRun) -> int:
+    """Open or close a run's row; its number."""
+    result = transaction.connection.exec_driver_sql(
+        "INSERT OR REPLACE INTO sync_runs (id, account, kind, started_at, finished_at, requests, rows_written, error,"
+        " change_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            run.id,
+            account,
+            run.kind,
+            run.started_at,
+            run.finished_at,
+            run.requests,
+            run.rows_written,
+            run.error,
+            transaction.number,
+        ),
+    )
+    return int(run.id or result.lastrowid)

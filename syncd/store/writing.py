@@ -1,0 +1,213 @@
+"""The one writer: a thread that takes observations from a bounded queue and commits as many at once as are waiting."""
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Sequence
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any, cast
+
+from msgspec import Struct
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from syncd.core.held import HeldAccount
+from syncd.core.model import Instant
+from syncd.core.observations import Observation
+from syncd.errors import StoreTroubleError
+from syncd.protocols import Backlog, Clock
+from syncd.store.apply import Applied, Recorded, Transaction
+from syncd.store.held import load_account
+from syncd.store.opening import Writer
+from syncd.store.planning import apply
+
+_MOST_AT_ONCE = 64
+
+Announce = Callable[[Sequence[Recorded]], None]
+"""Logs events that are on disk; called in the writer's thread."""
+
+
+class _Job(Struct, eq=False):
+    """An observation to be committed, or a question to be asked between transactions."""
+
+    future: "asyncio.Future[Any]"
+    loop: asyncio.AbstractEventLoop
+    observation: Observation | None = None
+    query: Callable[[Connection], Any] | None = None
+
+
+class StoreWriter:
+    """Fulfils protocols.Store on the one connection that writes.
+
+    Observations that wait at the same time share a commit. Events are announced after it, in the order of their ids, and marked as logged in the next.
+    """
+
+    def __init__(self, writer: Writer, clock: Clock, announce: Announce) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._announce = announce
+        self._jobs: Queue[_Job | None] = Queue()
+        self._places = asyncio.Semaphore(4 * _MOST_AT_ONCE)
+        self._logged: list[int] = []
+        self._rows: Counter[str] = Counter()
+        self._thread = Thread(target=self._work, name="syncd-writer", daemon=True)
+
+    def start(self) -> None:
+        """Log what a crash left unlogged, then begin."""
+        self._thread.start()
+
+    async def apply(self, observation: Observation) -> Any:
+        """Commit what the observation changes; the planner's answer. Raises StoreTroubleError."""
+        return await self._ask(_Job(self._future(), asyncio.get_running_loop(), observation=observation))
+
+    async def fetch_account(self, account: str) -> HeldAccount:
+        """The account as it is now."""
+        return cast("HeldAccount", await self.read(lambda connection: load_account(connection, account, 0)))
+
+    async def fetch_due(self, account: str, now: Instant) -> list[tuple[str, str]]:
+        """Kind and subject of all that is owed and due, oldest first."""
+        sql = "SELECT kind, subject_id FROM _owed WHERE account = ? AND due_at <= ? ORDER BY due_at, rowid"
+        found = await self.read(lambda connection: connection.exec_driver_sql(sql, (account, now)).fetchall())
+        return [(kind, subject_id) for kind, subject_id in found]
+
+    async def fetch_backlog(self, account: str) -> Backlog:
+        """What stands between the account and the end of a comparison."""
+        return cast("Backlog", await self.read(lambda connection: _backlog(connection, account)))
+
+    def rows_written(self, account: str) -> int:
+        """How many rows of the account were written since the store was opened."""
+        return self._rows[account]
+
+    async def read(self, query: Callable[[Connection], Any]) -> Any:
+        """Ask the writer's connection, between transactions."""
+        return await self._ask(_Job(self._future(), asyncio.get_running_loop(), query=query))
+
+    @staticmethod
+    def _future() -> "asyncio.Future[Any]":
+        return asyncio.get_running_loop().create_future()
+
+    async def _ask(self, job: _Job) -> Any:
+        async with self._places:
+            self._jobs.put(job)
+            return await job.future
+
+    async def close(self) -> None:
+        """Finish what is queued, and close the database."""
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._writer.close()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            batch = [job, *self._waiting()]
+            for part in _runs(batch):
+                if part[0].query is not None:
+                    self._answer(part[0])
+                else:
+                    self._commit(part)
+            if self._logged and self._jobs.empty():
+                self._commit([])
+
+    def _waiting(self) -> list[_Job]:
+        """What else is in the queue already; the end is left for the next round."""
+        found: list[_Job] = []
+        while len(found) < _MOST_AT_ONCE:
+            try:
+                job = self._jobs.get_nowait()
+            except Empty:
+                break
+            if job is None:
+                self._jobs.put(None)
+                break
+            found.append(job)
+        return found
+
+    def _answer(self, job: _Job) -> None:
+        try:
+            assert job.query is not None  # noqa: S101 - _runs has told the two apart
+            _resolve(job, job.query(self._writer.connection))
+            self._writer.connection.rollback()
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+            _refuse(job, _translated(error))
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        try:
+            done = self._transact(jobs)
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+            if len(jobs) > 1:  # one bad observation must not take the others with it
+                for job in jobs:
+                    self._commit([job])
+                return
+            for job in jobs:
+                _refuse(job, _translated(error))
+            return
+        events = [recorded for applied in done for recorded in applied.events]
+        for job, applied in zip(jobs, done, strict=True):
+            if job.observation is not None:
+                self._rows[job.observation.account] += applied.rows
+        if events:
+            self._announce(events)
+            self._logged += [recorded.id for recorded in events if not recorded.event.baseline]
+        for job, applied in zip(jobs, done, strict=True):
+            _resolve(job, applied.answer)
+
+    def _transact(self, jobs: list[_Job]) -> list[Applied]:
+        with self._writer.transaction() as connection:
+            transaction = Transaction(connection)
+            marked = [(self._clock.now(), id_) for id_ in self._logged]
+            if marked:
+                connection.exec_driver_sql("UPDATE events SET logged_at = ? WHERE id = ?", marked)
+            done = [apply(transaction, job.observation) for job in jobs if job.observation is not None]
+        del self._logged[: len(marked)]
+        return done
+
+
+def _backlog(connection: Connection, account: str) -> Backlog:
+    comparisons = (
+        "SELECT COUNT(*) FROM _owed WHERE account = ?1 AND kind = 'conversation' AND json_extract(payload, '$.verify')"
+        " AND subject_id NOT IN (SELECT subject_id FROM failures WHERE account = ?1 AND kind = 'conversation')"
+    )
+    suspects = "SELECT COUNT(*) FROM _suspects WHERE account = ?"
+    return Backlog(
+        comparisons=connection.exec_driver_sql(comparisons, (account,)).scalar_one(),
+        suspects=connection.exec_driver_sql(suspects, (account,)).scalar_one(),
+    )
+
+
+def _runs(batch: list[_Job]) -> list[list[_Job]]:
+    """The batch in order, observations that stand together as one part, each question as its own."""
+    parts: list[list[_Job]] = []
+    for job in batch:
+        if parts and job.query is None and parts[-1][0].query is None:
+            parts[-1].append(job)
+        else:
+            parts.append([job])
+    return parts
+
+
+def _resolve(job: _Job, answer: Any) -> None:
+    def resolve() -> None:
+        if not job.future.done():  # whoever asked may have been cancelled
+            job.future.set_result(answer)
+
+    job.loop.call_soon_threadsafe(resolve)
+
+
+def _refuse(job: _Job, error: Exception) -> None:
+    def refuse() -> None:
+        if not job.future.done():
+            job.future.set_exception(error)
+
+    job.loop.call_soon_threadsafe(refuse)
+
+
+def _translated(error: Exception) -> Exception:
+    """What SQLite says, in our words; our own mistakes as they are."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(cause, sqlite3.Error):
+        return error
+    name = getattr(cause, "sqlite_errorname", "SQLITE_ERROR")
+    return StoreTroubleError(
+        f"the database refused a write ({name}: {cause}); free disk space or end what holds it, then it goes on by itself"
+    )
