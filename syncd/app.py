@@ -40,12 +40,18 @@ class RealClock:
         await asyncio.sleep(seconds)
 
 
-def announce(events: Sequence[Recorded]) -> None:
-    """Log events that are on disk; those about history are summed up later."""
-    log = logs.get_logger()
-    for recorded in events:
-        if not recorded.event.baseline:
+class LogAnnouncer:
+    """Writes events into the log."""
+
+    def events(self, events: Sequence[Recorded]) -> None:
+        """One line an event."""
+        log = logs.get_logger()
+        for recorded in events:
             log.info(recorded.event.kind, **fields_of(recorded))
+
+    def history(self, account: str, counts: dict[str, int]) -> None:
+        """One line for all that was there before anybody watched."""
+        logs.get_logger().info("history", account=account, **{kind.replace(".", "_"): n for kind, n in counts.items()})
 
 
 def fields_of(recorded: Recorded) -> dict[str, object]:
@@ -68,7 +74,7 @@ def log_line(event: str, *, level: str = "info", **fields: object) -> None:
 
 def open_store(path: Path, *, group_read: bool = False) -> StoreWriter:
     """Open the database for writing; the caller starts it inside the event loop, and holds the lock."""
-    return StoreWriter(open_writer(path, group_read=group_read), RealClock(), announce)
+    return StoreWriter(open_writer(path, group_read=group_read), RealClock(), LogAnnouncer())
 
 
 def policy_of(account: OpenTrainAccount) -> Policy:
@@ -114,4 +120,5 @@ def build_mirror(account: OpenTrainAccount, store: StoreWriter, environ: Mapping
         clock=clock,
         policy=policy_of(account),
         log=log,
+        settings=account,
     )

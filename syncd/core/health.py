@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from syncd.core.held import HeldAccount
 from syncd.core.model import Event, Instant
-from syncd.core.observations import Identified, Opened, PollEnded, Removed, RunBegun, RunEnded, Waiting
+from syncd.core.observations import Accepted, Identified, Opened, PollEnded, Removed, RunBegun, RunEnded, Waiting
 from syncd.core.pacing import trouble_wait
 from syncd.core.plan import Account, Memo, Plan, SyncRun
 from syncd.core.times import after
@@ -30,6 +30,17 @@ def plan_opened(held: HeldAccount, opened: Opened) -> Plan:
     matches = (account.source, account.base_url) == (opened.source, opened.base_url)
     account = replace(account, removed_at=None)
     return Plan(account=None if account == held.account else account, answer=matches)
+
+
+def plan_accepted(held: HeldAccount, accepted: Accepted) -> Plan:
+    """Let the next poll learn anew whose token it is, and have everything compared: nothing held is another viewer's fault."""
+    if held.account is None:
+        return Plan()
+    account = replace(held.account, source=accepted.source, base_url=accepted.base_url, viewer_user_id=None)
+    memo = replace(
+        held.memo, list_mark=None, feed_cursor=None, reconciling_since=accepted.now, reconcile_listed=False
+    )
+    return Plan(account=account, memo=memo, forget_cursors=True)
 
 
 def plan_removed(held: HeldAccount, removed: Removed) -> Plan:

@@ -25,6 +25,13 @@ class Opened(Observation, frozen=True, kw_only=True):
     base_url: str
 
 
+class Accepted(Observation, frozen=True, kw_only=True):
+    """A person takes the account over as it is configured and identified now."""
+
+    source: str
+    base_url: str
+
+
 class Removed(Observation, frozen=True, kw_only=True):
     """The account is no longer configured."""
 

@@ -133,7 +133,7 @@ class SyncRun(Struct, frozen=True, kw_only=True):
 class Plan(Struct, frozen=True, kw_only=True):
     """All that is to change, and the planner's answer to whoever asked.
 
-    `met`: messages of the conversation in `threads` that a comparison has met so far; `forget_met`: the conversation whose comparison begins anew.
+    `forget_cursors`: those of every conversation are another viewer's. `met`: messages of the conversation in `threads` that a comparison has met so far; `forget_met`: the conversation whose comparison begins anew.
     `pay`: kind, subject and version of debts. `recovered`: kind and subject of failures that are over. `suspects`: kind, subject, conversation.
     """
 
@@ -145,6 +145,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     pay: tuple[tuple[str, str, int], ...] = ()
     failures: tuple[Failure, ...] = ()
     recovered: tuple[tuple[str, str], ...] = ()
+    forget_cursors: bool = False
     met: tuple[str, ...] = ()
     forget_met: str | None = None
     suspect: SuspectUnseen | None = None

@@ -36,7 +36,10 @@ class Tally:
 
 @dataclass(slots=True)
 class Mirror:
-    """One account under the engine's care, from one poll to the next."""
+    """One account under the engine's care, from one poll to the next.
+
+    `settings`: what it was built from, to tell a change of configuration. `is_same_place`: its rows came from this very address.
+    """
 
     account: str
     source: PagedSource
@@ -44,6 +47,8 @@ class Mirror:
     clock: Clock
     policy: Policy
     log: Log
+    settings: object = None
+    is_same_place: bool = True
     identity: Identity | None = None
     feed_absent: bool = False
     tally: Tally = field(default_factory=Tally)

@@ -145,6 +145,11 @@ async def _look(under: Pass, *, full: bool, manual: bool) -> bool:
 async def _identified(under: Pass) -> HeldAccount:
     """Make sure whose token it is, once a process and again after it was refused."""
     mirror = under.mirror
+    if not mirror.is_same_place:
+        raise WrongAccountError(
+            f"account {mirror.account} was mirrored from another address; put that back, or take this one over with: "
+            f"syncd accept {mirror.account}"
+        )
     if mirror.identity is None:
         try:
             identity = await under.ask(mirror.source.fetch_identity)

@@ -54,6 +54,11 @@ def write(transaction: Transaction, account: str, now: Instant, plan: Plan) -> A
         count += rows.upsert(connection, account, plan.rows, now=now, change_id=transaction.number)
     for id_, thread in plan.threads:
         _put_state(connection, "_threads (account, conversation_id, state)", account, id_, json.encode(thread).decode())
+    if plan.forget_cursors:
+        connection.exec_driver_sql(
+            "UPDATE _threads SET state = json_remove(state, '$.tail_cursor', '$.walk', '$.sought') WHERE account = ?",
+            (account,),
+        )
     _write_debts(connection, account, plan)
     count += _write_failures(transaction, account, plan)
     _write_suspicions(connection, account, now, plan)

@@ -46,6 +46,7 @@ def _plan_feed(tx: Transaction, o: seen.FeedRead) -> Plan:
 
 _PLANNERS: dict[type[seen.Observation], Planner] = {
     seen.Opened: _of_account(health.plan_opened),
+    seen.Accepted: _of_account(health.plan_accepted),
     seen.Removed: _of_account(health.plan_removed),
     seen.Identified: _of_account(health.plan_identified),
     seen.Waiting: _of_account(health.plan_waiting),

@@ -4,16 +4,17 @@ import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import Empty, Queue
 from threading import Thread
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
-from msgspec import Struct
+from msgspec import Struct, convert, json
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from syncd.core.held import HeldAccount
-from syncd.core.model import Instant
+from syncd.core.model import Event, Instant
 from syncd.core.observations import Observation
 from syncd.errors import StoreTroubleError
 from syncd.protocols import Backlog, Clock
@@ -24,8 +25,22 @@ from syncd.store.planning import apply
 
 _MOST_AT_ONCE = 64
 
-Announce = Callable[[Sequence[Recorded]], None]
-"""Logs events that are on disk; called in the writer's thread."""
+
+class Announcer(Protocol):
+    """Logs events that are on disk; called in the writer's thread."""
+
+    def events(self, events: Sequence[Recorded]) -> None:
+        """One line an event."""
+
+    def history(self, account: str, counts: dict[str, int]) -> None:
+        """One line for the events of an account that are about history, counted by kind."""
+
+
+_UNLOGGED_FIELDS = ("kind", "conversation_id", "message_id", "proposal_id", "occurred_at")
+_UNLOGGED = (
+    "SELECT id, account, data, kind, conversation_id, message_id, proposal_id, occurred_at"
+    " FROM events WHERE logged_at IS NULL AND baseline = 0 ORDER BY id"
+)
 
 
 class _Job(Struct, eq=False):
@@ -43,10 +58,10 @@ class StoreWriter:
     Observations that wait at the same time share a commit. Events are announced after it, in the order of their ids, and marked as logged in the next.
     """
 
-    def __init__(self, writer: Writer, clock: Clock, announce: Announce) -> None:
+    def __init__(self, writer: Writer, clock: Clock, announcer: Announcer) -> None:
         self._writer = writer
         self._clock = clock
-        self._announce = announce
+        self._announcer = announcer
         self._jobs: Queue[_Job | None] = Queue()
         self._places = asyncio.Semaphore(4 * _MOST_AT_ONCE)
         self._logged: list[int] = []
@@ -79,6 +94,33 @@ class StoreWriter:
         """How many rows of the account were written since the store was opened."""
         return self._rows[account]
 
+    async def fetch_accounts(self) -> list[str]:
+        """The names of all accounts that have rows and were not removed."""
+        sql = "SELECT account FROM accounts WHERE removed_at IS NULL"
+        return list(await self.read(lambda connection: connection.exec_driver_sql(sql).scalars().all()))
+
+    async def sum_up_history(self, account: str) -> None:
+        """Log in one line what the account's events about history are, and mark them as logged."""
+        await self.read(lambda connection: self._sum_up(connection, account))
+
+    def _sum_up(self, connection: Connection, account: str) -> None:
+        sql = "SELECT id, kind FROM events WHERE logged_at IS NULL AND baseline = 1 AND account = ?"
+        found = connection.exec_driver_sql(sql, (account,)).fetchall()
+        if found:
+            self._announcer.history(account, dict(Counter(kind for _, kind in found)))
+            self._logged += [id_ for id_, _ in found]
+
+    def _unlogged(self) -> list[Recorded]:
+        """Events that a crash left between their commit and their log line."""
+        found = self._writer.connection.exec_driver_sql(_UNLOGGED).fetchall()
+        self._writer.connection.rollback()
+        return [
+            Recorded(id=id_, account=account, event=convert(fields | {"data": json.decode(data)}, Event))
+            for id_, account, data, fields in (
+                (row[0], row[1], row[2] or "{}", dict(zip(_UNLOGGED_FIELDS, row[3:], strict=True))) for row in found
+            )
+        ]
+
     async def read(self, query: Callable[[Connection], Any]) -> Any:
         """Ask the writer's connection, between transactions."""
         return await self._ask(_Job(self._future(), asyncio.get_running_loop(), query=query))
@@ -99,6 +141,9 @@ class StoreWriter:
         self._writer.close()
 
     def _work(self) -> None:
+        with suppress(DBAPIError):  # if the disk refuses now, the next start logs them
+            self._announce(self._unlogged())
+            self._commit([])
         while (job := self._jobs.get()) is not None:
             batch = [job, *self._waiting()]
             for part in _runs(batch):
@@ -146,11 +191,14 @@ class StoreWriter:
         for job, applied in zip(jobs, done, strict=True):
             if job.observation is not None:
                 self._rows[job.observation.account] += applied.rows
-        if events:
-            self._announce(events)
-            self._logged += [recorded.id for recorded in events if not recorded.event.baseline]
+        self._announce([recorded for recorded in events if not recorded.event.baseline])
         for job, applied in zip(jobs, done, strict=True):
             _resolve(job, applied.answer)
+
+    def _announce(self, events: list[Recorded]) -> None:
+        if events:
+            self._announcer.events(events)
+            self._logged += [recorded.id for recorded in events]
 
     def _transact(self, jobs: list[_Job]) -> list[Applied]:
         with self._writer.transaction() as connection:

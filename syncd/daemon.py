@@ -1,0 +1,285 @@
+"""The holder of a database: it polls every account, serves the door, and, as a daemon, keeps doing so until it is told to stop."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from syncd.config.models import Account, Settings
+from syncd.core.observations import Accepted, Opened, Removed
+from syncd.core.pacing import next_interval
+from syncd.core.times import seconds_between
+from syncd.engine.account import Log, Mirror
+from syncd.engine.poll import Outcome, poll
+from syncd.errors import SyncdError, UsageError
+from syncd.ops.door import Door, Progress
+from syncd.protocols import Clock
+from syncd.store.writing import StoreWriter
+
+Build = Callable[[Account], Mirror]
+
+_PROGRESS_SECONDS = 0.2
+_AFTER_A_BUG_SECONDS = 60.0
+
+
+class Holder:
+    """Everything that one process does for one database, whether it runs for ever or for one command."""
+
+    def __init__(self, settings: Settings, store: StoreWriter, build: Build, clock: Clock, log: Log) -> None:
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+        self.log = log
+        self.mirrors: dict[str, Mirror] = {}
+        self.intervals: dict[str, float] = {}
+        self.polled = asyncio.Event()
+        self._build = build
+        self._turns: dict[str, asyncio.Lock] = {}
+
+    async def configure(self, settings: Settings) -> None:
+        """Take up the accounts that are configured, and let go of the others; the rows of both stay."""
+        changed = [name for name, mirror in self.mirrors.items() if settings.accounts.get(name) != mirror.settings]
+        for name in changed:
+            async with self.turn(name):
+                await self.mirrors.pop(name).source.close()
+        self.settings = settings
+        now = self.clock.now()
+        for name in await self.store.fetch_accounts():
+            if name not in settings.accounts:
+                await self.store.apply(Removed(account=name, now=now))
+        for name, account in settings.accounts.items():
+            if name not in self.mirrors:
+                mirror = self._build(account)
+                opened = Opened(account=name, now=now, source=account.source, base_url=account.base_url)
+                mirror.is_same_place = await self.store.apply(opened)
+                self.mirrors[name] = mirror
+
+    def turn(self, name: str) -> asyncio.Lock:
+        """What keeps an account to one poll at a time."""
+        return self._turns.setdefault(name, asyncio.Lock())
+
+    async def poll(self, name: str, *, full: bool = False, manual: bool = False) -> Outcome:
+        """One poll of one account, by itself."""
+        async with self.turn(name):
+            mirror = self.mirrors[name]
+            outcome = await poll(mirror, full=full, manual=manual)
+            if outcome.busy:
+                await self.store.sum_up_history(name)
+            self.log("poll", level="debug", account=name, state=outcome.verdict.state, requests=outcome.cost.requests)
+            return outcome
+
+    async def serve(self, command: str, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        """Do what somebody asks for, whether through the door or in this very process."""
+        verb = VERBS.get(command)
+        if verb is None:
+            raise UsageError(f"this syncd does not know the command {command}; are two versions installed?")
+        return await verb(self, arguments, progress)
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        for mirror in self.mirrors.values():
+            await mirror.source.close()
+
+
+@asynccontextmanager
+async def holding(
+    settings: Settings, store: StoreWriter, build: Build, clock: Clock, log: Log
+) -> AsyncIterator[Holder]:
+    """Hold a database whose lock is taken: its accounts are known, its door is open."""
+    store.start()
+    holder = Holder(settings, store, build, clock, log)
+    door = Door(settings.db_path, holder.serve, group_read=settings.store.group_read)
+    try:
+        await holder.configure(settings)
+        await door.open()
+        yield holder
+    finally:
+        await door.close()
+        await holder.close()
+        await store.close()
+
+
+async def run(holder: Holder, reload: Callable[[], Settings]) -> None:
+    """Poll every account at its own pace until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
+    daemon = Daemon(holder, reload)
+    with _signals(daemon):
+        await daemon.run()
+
+
+class Daemon:
+    """The schedule: one job an account, each placing its next poll when one is over."""
+
+    def __init__(self, holder: Holder, reload: Callable[[], Settings]) -> None:
+        self.holder = holder
+        self.stopping = asyncio.Event()
+        self._reload = reload
+        self._polls: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        # A poll that comes late is still wanted, and wanted once.
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        )
+
+    async def run(self) -> None:
+        """Run until `stopping` is set; what is under way is broken off, as nothing is lost by it."""
+        self._scheduler.start()
+        for name in self.holder.mirrors:
+            self.schedule(name, await self._first_delay(name))
+        self.holder.log("daemon.started", accounts=len(self.holder.mirrors))
+        await self.stopping.wait()
+        self._scheduler.shutdown(wait=False)
+        for task in (*self._polls.values(), *self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._polls.values(), *self._tasks, return_exceptions=True)
+        self.holder.log("daemon.stopped")
+
+    async def _first_delay(self, name: str) -> float:
+        """Nothing, unless an earlier process was told to wait."""
+        held = await self.holder.store.fetch_account(name)
+        retry_at = held.account.retry_at if held.account is not None else None
+        return 0.0 if retry_at is None else max(0.0, seconds_between(self.holder.clock.now(), retry_at))
+
+    def schedule(self, name: str, delay: float) -> None:
+        """Place the account's next poll, in seconds from now."""
+        due = datetime.now(UTC) + timedelta(seconds=delay)
+        self._scheduler.add_job(self._begin, "date", run_date=due, args=[name], id=name, replace_existing=True)
+
+    async def _begin(self, name: str) -> None:
+        """Poll beside the scheduler, so that a stop can break the poll off."""
+        if name in self.holder.mirrors and not self.stopping.is_set():
+            self._polls[name] = asyncio.get_running_loop().create_task(self._poll(name))
+
+    async def _poll(self, name: str) -> None:
+        try:
+            outcome = await self.holder.poll(name)
+            delay = self._delay(name, outcome)
+        except SyncdError as error:
+            self.holder.log("poll.failed", level="error", account=name, error=str(error))
+            delay = _AFTER_A_BUG_SECONDS
+        except Exception as error:  # noqa: BLE001 - a mistake of ours in one account must not stop the others
+            self.holder.log(
+                "poll.internal_error", level="error", account=name, error=f"{type(error).__name__}: {error}"
+            )
+            delay = _AFTER_A_BUG_SECONDS
+        if name in self.holder.mirrors:
+            self.schedule(name, delay)
+
+    def _delay(self, name: str, outcome: Outcome) -> float:
+        policy = self.holder.mirrors[name].policy
+        if outcome.verdict.retry_at is not None:
+            return max(0.0, seconds_between(self.holder.clock.now(), outcome.verdict.retry_at))
+        interval = self.holder.intervals.get(name, policy.poll_seconds)
+        self.holder.intervals[name] = next_interval(
+            interval, busy=outcome.busy, poll_seconds=policy.poll_seconds, idle_seconds=policy.idle_seconds
+        )
+        return self.holder.intervals[name]
+
+    def reload(self) -> None:
+        """Read the configuration again, beside everything else; a broken one changes nothing."""
+        task = asyncio.get_running_loop().create_task(self._take_up())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _take_up(self) -> None:
+        try:
+            settings = self._reload()
+        except SyncdError as error:
+            self.holder.log("config.refused", level="error", error=str(error))
+            return
+        before = dict(self.holder.mirrors)
+        await self.holder.configure(settings)
+        for name, mirror in self.holder.mirrors.items():
+            if before.get(name) is not mirror:
+                self.schedule(name, await self._first_delay(name))
+        self.holder.log("config.reloaded", accounts=len(self.holder.mirrors))
+
+
+@contextmanager
+def _signals(daemon: Daemon) -> Iterator[None]:
+    """SIGTERM and SIGINT stop, SIGHUP reloads, for as long as the daemon runs."""
+    loop = asyncio.get_running_loop()
+    meanings = {
+        signal.SIGTERM: daemon.stopping.set,
+        signal.SIGINT: daemon.stopping.set,
+        signal.SIGHUP: daemon.reload,
+    }
+    for number, meaning in meanings.items():
+        loop.add_signal_handler(number, meaning)
+    try:
+        yield
+    finally:
+        for number in meanings:
+            loop.remove_signal_handler(number)
+
+
+async def sync(holder: Holder, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """One pass over the accounts named, or over all; every account's outcome, whatever the others came to."""
+    names = list(arguments.get("accounts") or holder.mirrors)
+    unknown = sorted(set(names) - set(holder.mirrors))
+    if unknown:
+        raise UsageError(f"no account is named {', '.join(unknown)}; configured are {', '.join(holder.mirrors)}")
+    full = bool(arguments.get("full"))
+    passes = {name: asyncio.get_running_loop().create_task(holder.poll(name, full=full, manual=True)) for name in names}
+    try:
+        while not all(task.done() for task in passes.values()):
+            await asyncio.wait(passes.values(), timeout=_PROGRESS_SECONDS)
+            progress({name: _tally(holder.mirrors[name]) for name in names})
+    finally:
+        for task in passes.values():
+            task.cancel()
+        await asyncio.gather(*passes.values(), return_exceptions=True)
+    return {"accounts": [_summary(name, task) for name, task in passes.items()]}
+
+
+def _tally(mirror: Mirror) -> dict[str, Any]:
+    tally = mirror.tally
+    return {
+        "conversations": tally.conversations,
+        "done": tally.done,
+        "messages": tally.messages,
+        "listed": tally.listed,
+    }
+
+
+def _summary(name: str, task: "asyncio.Task[Outcome]") -> dict[str, Any]:
+    try:
+        outcome = task.result()
+    except SyncdError as error:
+        return {"account": name, "state": "paused", "error": str(error), "exit_code": error.exit_code}
+    trouble = outcome.trouble
+    return {
+        "account": name,
+        "state": outcome.verdict.state,
+        "error": None if trouble is None else str(trouble),
+        "retry_at": outcome.verdict.retry_at,
+        "exit_code": 0 if trouble is None else trouble.exit_code,
+        "requests": outcome.cost.requests,
+        "bytes": outcome.cost.bytes,
+        "rows_written": outcome.cost.rows,
+        "seconds": outcome.cost.seconds,
+    }
+
+
+async def accept(holder: Holder, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Take over an account's changed identity: its rows stay, and everything is compared at the next poll."""
+    del progress
+    name = str(arguments.get("account"))
+    mirror = holder.mirrors.get(name)
+    if mirror is None:
+        raise UsageError(f"no account is named {name}; configured are {', '.join(holder.mirrors)}")
+    async with holder.turn(name):
+        account = holder.settings.accounts[name]
+        accepted = Accepted(account=name, now=holder.clock.now(), source=account.source, base_url=account.base_url)
+        await holder.store.apply(accepted)
+        mirror.is_same_place, mirror.identity = True, None
+    return {"account": name}
+
+
+Verb = Callable[[Holder, dict[str, Any], Progress], Awaitable[dict[str, Any]]]
+
+VERBS: dict[str, Verb] = {"sync": sync, "accept": accept}
+"""What a holder does for others, by the name it is asked for."""

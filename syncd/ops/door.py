@@ -1,0 +1,171 @@
+"""One lock, one door: whoever holds the database's lock writes it, and does for others what they ask through a socket.
+
+Beside `<database>` lie `<database>.lock` (held for as long as its owner lives, whatever ends it) and `<database>.sock`, a Unix socket of JSON lines:
+a request `{"command": …, "arguments": {…}}` is answered by any number of `{"progress": {…}}` and one `{"result": {…}}` or
+`{"error": text, "exit_code": n}`.
+"""
+
+import asyncio
+import fcntl
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from msgspec import DecodeError, json
+
+from syncd.errors import DatabaseError, SyncdError
+
+Progress = Callable[[dict[str, Any]], None]
+Serve = Callable[[str, dict[str, Any], Progress], Awaitable[dict[str, Any]]]
+"""Does one command for somebody else: its name, its arguments, and where to report progress."""
+
+_LINE_LIMIT = 1 << 20
+
+
+class HolderError(SyncdError):
+    """What the holder answered instead of a result."""
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+class Lock:
+    """The right to write a database, for as long as it is open."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    def close(self) -> None:
+        """Let go; the file stays, as removing it would let two hold it."""
+        os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def take_lock(database: Path, *, group_read: bool = False) -> Lock:
+    """Take the database's lock; DatabaseError names the process that holds it."""
+    path = database.with_name(f"{database.name}.lock")
+    try:
+        database.parent.mkdir(mode=0o750 if group_read else 0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DatabaseError(f"{path} can't be opened: {error.strerror}; check the path and its permissions") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise DatabaseError(
+            f"{database} is held by another syncd (process {holder or 'unknown'}); stop that one first"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return Lock(path, descriptor)
+
+
+class Door:
+    """The holder's socket: open from `open` to `close`, it serves any number of callers at once."""
+
+    def __init__(self, database: Path, serve: Serve, *, group_read: bool = False) -> None:
+        self._path = socket_path(database)
+        self._serve = serve
+        self._mode = 0o660 if group_read else 0o600
+        self._server: asyncio.Server | None = None
+        self._callers: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Begin to listen; a socket that a crash left behind is replaced, as the lock is ours."""
+        with suppress(FileNotFoundError):
+            self._path.unlink()
+        before = os.umask(0o177)  # narrow from its first moment on
+        try:
+            self._server = await asyncio.start_unix_server(self._welcome, self._path, limit=_LINE_LIMIT)
+        except OSError as error:
+            raise DatabaseError(f"{self._path} can't be made: {error.strerror or error}; use a shorter path") from error
+        finally:
+            os.umask(before)
+        self._path.chmod(self._mode)
+
+    async def close(self) -> None:
+        """Stop listening, and break off what is being served."""
+        if self._server is None:
+            return
+        self._server.close()
+        for caller in self._callers:
+            caller.cancel()
+        await asyncio.gather(*self._callers, return_exceptions=True)
+        with suppress(FileNotFoundError):
+            self._path.unlink()
+
+    def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        caller = asyncio.get_running_loop().create_task(self._converse(reader, writer))
+        self._callers.add(caller)
+        caller.add_done_callback(self._callers.discard)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def say(line: dict[str, Any]) -> None:
+            writer.write(json.encode(line) + b"\n")
+
+        try:
+            say(await self._answer(await reader.readline(), lambda progress: say({"progress": progress})))
+            await writer.drain()
+        except (ConnectionError, ValueError):
+            pass  # the caller has gone, or said what no caller of ours says; what it asked for was done or not begun
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _answer(self, line: bytes, progress: Progress) -> dict[str, Any]:
+        try:
+            request = json.decode(line, type=dict[str, Any])
+            arguments = request.get("arguments") or {}
+            return {"result": await self._serve(str(request.get("command")), arguments, progress)}
+        except DecodeError:
+            return {"error": "the request is no JSON object; use the syncd command", "exit_code": 2}
+        except SyncdError as error:
+            return {"error": str(error), "exit_code": error.exit_code}
+
+
+def socket_path(database: Path) -> Path:
+    """Where the database's holder listens."""
+    return database.with_name(f"{database.name}.sock")
+
+
+def ask_holder(
+    database: Path, command: str, arguments: dict[str, Any], on_progress: Progress | None = None
+) -> dict[str, Any] | None:
+    """What the database's holder answers; None when nobody listens. Raises HolderError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            connection.connect(str(socket_path(database)))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None
+        except OSError as error:
+            raise DatabaseError(
+                f"{socket_path(database)} can't be used: {error.strerror or error}; ask its owner to let your group in"
+            ) from error
+        connection.sendall(json.encode({"command": command, "arguments": arguments}) + b"\n")
+        with connection.makefile("rb") as lines:
+            return _result(lines, on_progress)
+
+
+def _result(lines: Any, on_progress: Progress | None) -> dict[str, Any]:
+    for line in lines:
+        answer = json.decode(line, type=dict[str, Any])
+        if "result" in answer:
+            return dict(answer["result"])
+        if "error" in answer:
+            raise HolderError(answer["error"], int(answer["exit_code"]))
+        if on_progress is not None and "progress" in answer:
+            on_progress(answer["progress"])
+    raise HolderError("the daemon stopped before it was done; ask again", 1)
