@@ -3,21 +3,27 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import Any
 
 from syncd import logs
 from syncd.config.credentials import resolve_token
-from syncd.config.models import OpenTrainAccount
+from syncd.config.models import Account, OpenTrainAccount, Settings
 from syncd.core.model import Instant
 from syncd.core.times import render_time
+from syncd.daemon import Holder, holding, run
 from syncd.engine.account import Mirror, Policy
+from syncd.errors import ConfigError, DatabaseError, NoDatabaseError
+from syncd.ops.door import Progress, ask_holder, take_lock
 from syncd.sources.http import PoliteClient
 from syncd.sources.opentrain import OpenTrain
 from syncd.store.apply import Recorded
 from syncd.store.opening import open_writer
-from syncd.store.writing import StoreWriter
+from syncd.store.writing import Announcer, StoreWriter
+
+_HOLDER_SECONDS = 5.0  # how long a holder may take to open or to close its door
 
 
 class RealClock:
@@ -72,11 +78,6 @@ def log_line(event: str, *, level: str = "info", **fields: object) -> None:
     getattr(logs.get_logger(), level)(event, **fields)
 
 
-def open_store(path: Path, *, group_read: bool = False) -> StoreWriter:
-    """Open the database for writing; the caller starts it inside the event loop, and holds the lock."""
-    return StoreWriter(open_writer(path, group_read=group_read), RealClock(), LogAnnouncer())
-
-
 def policy_of(account: OpenTrainAccount) -> Policy:
     """The account's settings as the engine reads them."""
     return Policy(
@@ -100,13 +101,15 @@ def token_asker(account: OpenTrainAccount, environ: Mapping[str, str]) -> Callab
     return ask
 
 
-def build_mirror(account: OpenTrainAccount, store: StoreWriter, environ: Mapping[str, str] | None = None) -> Mirror:
+def build_mirror(account: Account, store: StoreWriter, environ: Mapping[str, str]) -> Mirror:
     """An account, ready to be polled."""
+    if not isinstance(account, OpenTrainAccount):
+        raise ConfigError(f"account {account.name}: this version can't mirror source {account.source} yet")
     clock = RealClock()
     client = PoliteClient(
         account.base_url,
         clock=clock,
-        token=token_asker(account, os.environ if environ is None else environ),
+        token=token_asker(account, environ),
         concurrency=account.concurrency,
     )
 
@@ -122,3 +125,63 @@ def build_mirror(account: OpenTrainAccount, store: StoreWriter, environ: Mapping
         log=log,
         settings=account,
     )
+
+
+def perform(
+    settings: Settings,
+    command: str,
+    arguments: dict[str, Any],
+    on_progress: Progress | None = None,
+    *,
+    create: bool = False,
+) -> dict[str, Any]:
+    """Have a command done: by whoever holds the database, else by taking its lock ourselves.
+
+    `create`: the database may be made. Raises what the command raises, HolderError where the holder did it.
+    """
+    deadline = time.monotonic() + _HOLDER_SECONDS
+    while True:
+        answer = ask_holder(settings.db_path, command, arguments, on_progress)
+        if answer is not None:
+            return answer
+        if not create and not settings.db_path.exists():
+            raise NoDatabaseError(f"there is no database at {settings.db_path}; syncd sync makes one")
+        try:
+            lock = take_lock(settings.db_path, group_read=settings.store.group_read)
+        except DatabaseError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)  # its holder is just opening or closing its door
+            continue
+        with lock:
+            return asyncio.run(_perform_alone(settings, command, arguments, on_progress or (lambda _: None)))
+
+
+async def _perform_alone(
+    settings: Settings, command: str, arguments: dict[str, Any], on_progress: Progress
+) -> dict[str, Any]:
+    async with hold(settings, os.environ) as holder:
+        return await holder.serve(command, arguments, on_progress)
+
+
+def run_daemon(settings: Settings, reload: Callable[[], Settings]) -> None:
+    """Be the daemon, until a signal stops it; DatabaseError when another process holds the database."""
+    with take_lock(settings.db_path, group_read=settings.store.group_read):
+        asyncio.run(_run_daemon(settings, reload))
+
+
+async def _run_daemon(settings: Settings, reload: Callable[[], Settings]) -> None:
+    async with hold(settings, os.environ) as holder:
+        await run(holder, reload)
+
+
+@asynccontextmanager
+async def hold(
+    settings: Settings, environ: Mapping[str, str], *, announcer: Announcer | None = None
+) -> AsyncIterator[Holder]:
+    """Hold the database of these settings, whose lock the caller has taken."""
+    clock = RealClock()
+    writer = open_writer(settings.db_path, group_read=settings.store.group_read)
+    store = StoreWriter(writer, clock, announcer or LogAnnouncer())
+    async with holding(settings, store, lambda account: build_mirror(account, store, environ), clock, log_line) as held:
+        yield held

@@ -18,9 +18,11 @@ from syncd.cli.safe import make_safe
 from syncd.errors import SyncdError
 
 FAMILIES: dict[str, tuple[str, ...]] = {
+    "syncd.cli.running": ("run", "sync", "accept"),
     "syncd.cli.monitor": ("status", "check"),
     "syncd.cli.reading": ("inbox", "thread", "sql"),
     "syncd.cli.simulating": ("simulate",),
+    "syncd.cli.demo": ("demo",),
     "syncd.cli.setup": ("init",),
 }
 """Each family's module, which holds a typer application named `app`, and its commands in the order of the help."""

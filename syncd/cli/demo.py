@@ -1,0 +1,127 @@
+"""The main job end to end, with nothing but this program: mirror a made-up inbox, watch it live, ask it things."""
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from syncd.cli.options import new_family
+from syncd.cli.render import make_console, print_rows
+from syncd.errors import SyncdError, UsageError
+from syncd.store.read import reading
+
+app = new_family()
+
+_QUESTIONS = (
+    (
+        "Who waits longest for an answer?",
+        "SELECT candidate_name, title, job_title, waiting_seconds / 3600 AS hours, last_message FROM needs_reply"
+        " ORDER BY waiting_seconds DESC LIMIT 5",
+    ),
+    (
+        "How fast do we answer, by job?",
+        "SELECT j.title AS job, COUNT(*) AS answers, ROUND(AVG(r.seconds) / 3600, 1) AS mean_hours FROM response_times r"
+        " LEFT JOIN jobs j ON j.account = r.account AND j.id = r.job_id WHERE r.seconds IS NOT NULL"
+        " GROUP BY 1 ORDER BY 2 DESC LIMIT 5",
+    ),
+    (
+        "Who interviewed best?",
+        "SELECT candidate_name, job_title, score, question_count FROM interview_results ORDER BY score DESC LIMIT 5",
+    ),
+)
+
+
+@app.command()
+def demo(
+    *,
+    seconds: Annotated[float, typer.Option(min=1, help="How long to watch the inbox live.")] = 8,
+    folder: Annotated[
+        Path | None, typer.Option("--dir", show_default=False, help="Where the database goes; a new folder if absent.")
+    ] = None,
+) -> None:
+    """Mirror a made-up inbox, watch it live for some seconds, then ask the database a few things."""
+    try:
+        from syncd.simulator import Simulator  # noqa: PLC0415 - its packages are an extra, and slow to load
+    except ModuleNotFoundError as error:
+        raise SyncdError(f"the demo needs the package {error.name}; install syncd[simulator]") from error
+    place = folder or Path(tempfile.mkdtemp(prefix="syncd-demo-"))
+    database = place / "syncd.db"
+    if database.exists():
+        raise UsageError(f"{database} is there already; name another folder with --dir")
+    place.mkdir(parents=True, exist_ok=True)
+    with Simulator(conversations=200, messages=20_000) as server:
+        _say(f"A made-up OpenTrain listens on {server.url}: 200 conversations, 20,000 messages.")
+        config = place / "config.toml"
+        config.write_text(_CONFIG.format(path=database, url=server.url), encoding="utf-8")
+        asyncio.run(_mirror(config, server, seconds))
+    _ask(database)
+    _say(f"\nThe database lies at {database}. Go on with:\n  syncd --db {database} inbox")
+
+
+_CONFIG = """\
+[store]
+path = "{path}"
+
+[accounts.demo]
+source = "opentrain"
+base_url = "{url}"
+token_env = "SYNCD_DEMO_TOKEN"
+poll_seconds = 1
+idle_seconds = 1
+"""
+
+
+async def _mirror(config: Path, server: Any, seconds: float) -> None:
+    """The daemon's own code, for a while."""
+    from syncd import app as wiring, logs  # noqa: PLC0415 - it loads everything, which --help should not wait for
+    from syncd.config.load import load  # noqa: PLC0415
+    from syncd.daemon import Daemon  # noqa: PLC0415
+
+    logs.configure("warning", stream=sys.stderr)  # events are shown by _Screen
+    environ = {"SYNCD_DEMO_TOKEN": server.token}
+    settings = load(config, environ)
+    async with wiring.hold(settings, environ, announcer=_Screen()) as holder:
+        _say("The first pass:")
+        outcome = await holder.poll("demo")
+        _say(f"  {outcome.cost.requests} requests, {outcome.cost.rows} rows in {outcome.cost.seconds:.1f} s")
+        _say(f"Watching it live for {seconds:.0f} seconds, a poll a second:")
+        daemon = Daemon(holder, lambda: settings)
+        asyncio.get_running_loop().call_later(seconds, daemon.stopping.set)
+        server.play(every=0.4)
+        await daemon.run()
+
+
+class _Screen:
+    """Shows events to a person as they are committed."""
+
+    def events(self, events: Sequence[Any]) -> None:
+        """One line an event."""
+        for recorded in events:
+            event = recorded.event
+            about = event.conversation_id or event.proposal_id or ""
+            data = " ".join(f"{name}={value}" for name, value in event.data.items())
+            _say(f"  {recorded.id:>4}  {event.kind:<26} {about}  {data}")
+
+    def history(self, account: str, counts: dict[str, int]) -> None:
+        """One line for what was there before."""
+        found = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+        _say(f"  {account}: history, told in one line: {found}")
+
+
+def _ask(database: Path) -> None:
+    console = make_console()
+    with reading(database) as connection:
+        for question, sql in _QUESTIONS:
+            console.print(f"\n{question}", style="bold")
+            found = connection.execute(sql)
+            names = [column[0] for column in found.description]
+            print_rows(console, names, [[row[name] for name in names] for row in found])
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,127 @@
+"""Commands that mirror: run, sync, accept."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from syncd.cli.options import JsonOption, Places, new_family, with_places
+from syncd.cli.render import print_json
+from syncd.cli.safe import make_safe
+
+app = new_family()
+
+_LASTING = (77, 69, 75, 1)  # the most lasting trouble first: it is what the command ends with
+
+
+@app.command()
+@with_places
+def run(places: Places) -> None:
+    """Run the daemon: poll every account until SIGTERM; SIGHUP reads the configuration again."""
+    from syncd.app import run_daemon  # noqa: PLC0415 - it loads everything, which no other command should wait for
+
+    settings = _load(places)
+    _configure_logs(settings)
+    run_daemon(settings, lambda: _load(places))
+
+
+@app.command()
+@with_places
+def sync(
+    places: Places,
+    accounts: Annotated[list[str] | None, typer.Argument(metavar="[ACCOUNT]...", show_default=False)] = None,
+    *,
+    full: Annotated[bool, typer.Option("--full", help="Compare everything again.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Do one pass until caught up, here or in the daemon that holds the database."""
+    from syncd.app import perform  # noqa: PLC0415 - see run
+
+    settings = _load(places)
+    with _progress(quiet=as_json) as on_progress:
+        _configure_logs(settings)
+        arguments = {"accounts": list(accounts or []), "full": full}
+        summary = perform(settings, "sync", arguments, on_progress, create=True)
+    if as_json:
+        print_json(summary)
+    for one in summary["accounts"]:
+        _report(one, quiet=as_json)
+    codes = {one["exit_code"] for one in summary["accounts"]}
+    raise typer.Exit(next((code for code in _LASTING if code in codes), 0))
+
+
+@app.command()
+@with_places
+def accept(places: Places, account: Annotated[str, typer.Argument(help="The account's name.")]) -> None:
+    """Take over an account whose address or identity has changed."""
+    from syncd.app import perform  # noqa: PLC0415 - see run
+
+    settings = _load(places)
+    _configure_logs(settings)
+    perform(settings, "accept", {"account": account})
+    print(f"{account} is taken over; the next poll compares everything")  # noqa: T201 - this is the command line
+
+
+def _load(places: Places) -> Any:
+    from syncd.config.load import load  # noqa: PLC0415 - see run
+
+    return load(places.config, os.environ, db=places.db)
+
+
+def _configure_logs(settings: Any) -> None:
+    from syncd import logs  # noqa: PLC0415 - see run
+
+    logs.configure(settings.log.level, settings.log.format, stream=sys.stderr)
+    for warning in settings.warnings:
+        logs.get_logger().warning("config.warning", warning=warning)
+
+
+def _report(one: dict[str, Any], *, quiet: bool) -> None:
+    """One line an account: how it went, on standard error when it went wrong."""
+    name = make_safe(one["account"])
+    if one["error"]:
+        until = f" (try again after {one['retry_at']})" if one.get("retry_at") and one["exit_code"] == 75 else ""  # noqa: PLR2004 - the contract's number
+        print(f"syncd: {name}: {make_safe(one['error'])}{until}", file=sys.stderr)  # noqa: T201 - this is the command line
+    elif not quiet:
+        print(
+            f"{name}: {one['state']}, {one['requests']} requests, {one['rows_written']} rows in {one['seconds']:.1f} s"
+        )  # noqa: T201 - this is the command line
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A bar on a terminal: conversations and messages done, how fast, and how long it will take."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - only where there is a terminal
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("conversations, {task.fields[messages]} messages, {task.fields[rate]}/s"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(progress: dict[str, Any]) -> None:
+            for name, tally in progress.items():
+                if name not in tasks:
+                    tasks[name] = bar.add_task(make_safe(name), total=None, messages=0, rate=0)
+                task = next(known for known in bar.tasks if known.id == tasks[name])
+                rate = int(tally["messages"] / max(task.elapsed or 0.0, 0.2))
+                bar.update(
+                    tasks[name],
+                    total=tally["conversations"] or None,
+                    completed=tally["done"],
+                    messages=tally["messages"],
+                    rate=rate,
+                )
+
+        yield show
