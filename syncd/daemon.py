@@ -14,7 +14,8 @@ from syncd.core.observations import Accepted, Opened, Removed
 from syncd.core.pacing import next_interval
 from syncd.core.times import seconds_between
 from syncd.engine.account import Log, Mirror
-from syncd.engine.poll import Outcome, poll
+from syncd.engine.outcome import Outcome
+from syncd.engine.poll import poll
 from syncd.errors import SyncdError, UsageError
 from syncd.ops.door import Door, Progress
 from syncd.protocols import Clock

@@ -63,11 +63,23 @@ class Cost(Protocol):
         """How many bytes of answers came."""
 
 
-class PagedSource(ChangeFeed, Protocol):
+class Source(Protocol):
+    """A server that is mirrored."""
+
+    @property
+    def cost(self) -> Cost:
+        """What it has cost so far."""
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+
+
+class PagedSource(Source, ChangeFeed, Protocol):
     """A server whose conversations come in pages.
 
-    Every call raises a subclass of FetchError: UnreachableError, ProtocolError, AuthError, ForbiddenError, NotFoundError, RejectedError, RateLimitedError.
-    Retries of passing faults are already inside; waiting out a 429 is not.
+    Every call raises a subclass of FetchError: UnreachableError, ProtocolError, AuthError, ForbiddenError,
+    NotFoundError, RejectedError, RateLimitedError. Retries of passing faults are already inside; waiting out a 429 is
+    not.
     """
 
     @property
@@ -94,9 +106,6 @@ class PagedSource(ChangeFeed, Protocol):
 
     async def fetch_job_proposals(self, job_id: str, cursor: str | None) -> DossierPage:
         """A page of one job's proposals, newest first."""
-
-    async def close(self) -> None:
-        """Let go of every connection."""
 
 
 class Store(Protocol):

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from syncd.core.model import Identity
 from syncd.errors import SyncdError
-from syncd.protocols import Clock, PagedSource, Store
+from syncd.protocols import Clock, PagedSource, Source, Store
 
 Log = Callable[..., None]
 """Writes one structured line: the event's name, then its fields."""
@@ -34,15 +34,16 @@ class Tally:
     listed: bool = False
 
 
-@dataclass(slots=True)
-class Mirror:
-    """One account under the engine's care, from one poll to the next.
+@dataclass(slots=True, kw_only=True)
+class BaseMirror:
+    """One account under the engine's care, from one poll to the next, whatever its source.
 
-    `settings`: what it was built from, to tell a change of configuration. `is_same_place`: its rows came from this very address.
+    `settings`: what it was built from, to tell a change of configuration. `is_same_place`: its rows came from this
+    very address.
     """
 
     account: str
-    source: PagedSource
+    source: Source
     store: Store
     clock: Clock
     policy: Policy
@@ -50,8 +51,19 @@ class Mirror:
     settings: object = None
     is_same_place: bool = True
     identity: Identity | None = None
-    feed_absent: bool = False
     tally: Tally = field(default_factory=Tally)
+
+    def missing_scopes(self) -> tuple[str, ...]:
+        """The scopes that a whole mirror wants and the token lacks; none where the source knows no scopes."""
+        return ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Mirror(BaseMirror):
+    """An account whose source answers in pages."""
+
+    source: PagedSource
+    feed_absent: bool = False
 
     def may(self, scope: str) -> bool:
         """Whether the token has the scope, as far as the server said; writing implies reading."""

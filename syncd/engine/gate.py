@@ -7,7 +7,7 @@ from typing import TypeVar
 from syncd.core.observations import Waiting
 from syncd.core.pacing import SIT_OUT_SECONDS
 from syncd.core.times import after, seconds_between
-from syncd.engine.account import Mirror
+from syncd.engine.account import BaseMirror
 from syncd.errors import RateLimitedError
 
 _T = TypeVar("_T")
@@ -18,10 +18,11 @@ _MOST_WAITS = 5  # waits in a row without an answer in between: the server means
 class Gate:
     """Lets requests pass, or keeps them all back: a wait belongs to the account, not to the request that met it.
 
-    A wait of up to a minute is sat out, after storing it; then one request goes ahead, and the others only when it was answered.
+    A wait of up to a minute is sat out, after storing it; then one request goes ahead, and the others only when it was
+    answered.
     """
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: BaseMirror) -> None:
         self._mirror = mirror
         self._turn = asyncio.Lock()
         self._open_at: float | None = None

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from syncd.core.observations import Failed
-from syncd.engine.account import Mirror, PassEndedError
+from syncd.engine.account import BaseMirror, Mirror, PassEndedError
 from syncd.engine.gate import Gate
 from syncd.errors import AuthError, FetchError, ForbiddenError, RateLimitedError, SyncdError, UnreachableError
 
@@ -13,16 +13,13 @@ _T = TypeVar("_T")
 _MOST_IN_A_ROW = 5  # subjects that the server failed on, one after the other: then it is the server
 
 
-class Pass:
-    """What the workers of one pass share; `trouble` is set once and ends them all."""
+class BasePass:
+    """What the workers of one pass share, whatever the source; `trouble` is set once and ends them all."""
 
-    def __init__(self, mirror: Mirror) -> None:
-        self.mirror = mirror
+    def __init__(self, mirror: BaseMirror) -> None:
         self.gate = Gate(mirror)
         self.trouble: SyncdError | None = None
-        self.attempted: set[tuple[str, str]] = set()
         self._in_a_row = 0
-        self._list_answers: bool | None = None
 
     async def ask(self, fetch: Callable[[], Awaitable[_T]]) -> _T:
         """The answer of a request; PassEndedError when no other request could fare better."""
@@ -43,6 +40,16 @@ class Pass:
         """End the pass for everybody."""
         self.trouble = self.trouble or trouble
         return PassEndedError(self.trouble)
+
+
+class Pass(BasePass):
+    """A pass over an account whose source answers in pages."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        super().__init__(mirror)
+        self.mirror = mirror
+        self.attempted: set[tuple[str, str]] = set()
+        self._list_answers: bool | None = None
 
     def weigh(self, error: FetchError) -> None:
         """Tell a subject's failure from the server's: many in a row are an outage."""

@@ -1,125 +1,24 @@
 """The story of one poll: who are we, what has changed, fetch it, and say how it went.
 
-Read from `poll` downwards. A first pass, an ordinary poll and a reconcile differ in how far down the list they look, and in nothing else.
+Read from `poll` downwards. A first pass, an ordinary poll and a reconcile differ in how far down the list they look,
+and in nothing else.
 """
 
-from msgspec import Struct
-
-from syncd.core.health import Verdict
 from syncd.core.held import HeldAccount
 from syncd.core.model import Identity
-from syncd.core.observations import (
-    Identified,
-    PollEnded,
-    ReconcileBegun,
-    RunBegun,
-    RunEnded,
-    SuspectsSettled,
-)
-from syncd.core.plan import PollCost
-from syncd.core.times import after, seconds_between
-from syncd.engine.account import Mirror, PassEndedError, Tally
+from syncd.core.observations import Identified, ReconcileBegun, SuspectsSettled
+from syncd.core.times import seconds_between
+from syncd.engine.account import Mirror
 from syncd.engine.hydrate import Work, hydrate
+from syncd.engine.outcome import Outcome, WrongAccountError, check_place, measured, recorded_run
 from syncd.engine.passing import Pass
 from syncd.engine.survey import Listing, read_feed, read_jobs, read_unread, walk_list
-from syncd.errors import (
-    AuthError,
-    FetchError,
-    ForbiddenError,
-    NotFoundError,
-    RateLimitedError,
-    StoreTroubleError,
-    SyncdError,
-    UnreachableError,
-)
-
-
-class Outcome(Struct, frozen=True, kw_only=True):
-    """How a poll went; `busy`: something was looked at, so that more may come soon. `trouble`: what ended it early."""
-
-    verdict: Verdict
-    busy: bool
-    cost: PollCost
-    trouble: SyncdError | None = None
-
-
-class WrongAccountError(SyncdError):
-    """The token's user is another than the one whose rows are held."""
-
-    exit_code = 77
+from syncd.errors import ForbiddenError, NotFoundError
 
 
 async def poll(mirror: Mirror, *, full: bool = False, manual: bool = False) -> Outcome:
     """One poll until caught up; never raises for the server's or the disk's troubles, but says them in its Outcome."""
-    under = Pass(mirror)
-    mirror.tally = Tally()
-    started = _Meter(mirror)
-    trouble: SyncdError | None = None
-    busy = False
-    try:
-        busy = await _look(under, full=full, manual=manual)
-    except PassEndedError as ended:
-        trouble = ended.trouble
-    except SyncdError as error:
-        trouble = error
-    cost = started.read()
-    ended_at = mirror.clock.now()
-    retry_at = after(ended_at, trouble.retry_after) if isinstance(trouble, RateLimitedError) else None
-    observed = PollEnded(
-        account=mirror.account,
-        now=ended_at,
-        state=state_of(trouble),
-        error=None if trouble is None else str(trouble),
-        cost=cost,
-        poll_seconds=mirror.policy.poll_seconds,
-        retry_at=retry_at,
-        caught_up=trouble is None,
-        missing_scopes=mirror.missing_scopes(),
-    )
-    if isinstance(trouble, AuthError):
-        mirror.identity = None  # the next token may be another's
-    verdict: Verdict = await mirror.store.apply(observed)
-    return Outcome(verdict=verdict, busy=busy, cost=cost, trouble=trouble)
-
-
-def state_of(trouble: SyncdError | None) -> str:
-    """The account's state after a poll that ended so."""
-    kinds: tuple[tuple[type[SyncdError], str], ...] = (
-        (AuthError, "auth_failed"),
-        (ForbiddenError, "forbidden"),
-        (RateLimitedError, "rate_limited"),
-        (UnreachableError, "unreachable"),
-        (FetchError, "protocol_error"),  # what is left of them: an answer nobody understands
-        (StoreTroubleError, "paused"),
-        (WrongAccountError, "wrong_account"),
-    )
-    return "ok" if trouble is None else next((state for kind, state in kinds if isinstance(trouble, kind)), "paused")
-
-
-class _Meter:
-    """What a poll costs, from here on."""
-
-    def __init__(self, mirror: Mirror) -> None:
-        self._mirror = mirror
-        self._before = self._now()
-
-    def _now(self) -> tuple[int, int, int, float, float]:
-        mirror = self._mirror
-        cost, clock = mirror.source.cost, mirror.clock
-        rows = mirror.store.rows_written(mirror.account)
-        return cost.requests, cost.received_bytes, rows, clock.cpu(), clock.monotonic()
-
-    def read(self) -> PollCost:
-        requests, received, rows, cpu, seconds = (
-            now - before for now, before in zip(self._now(), self._before, strict=True)
-        )
-        return PollCost(
-            requests=int(requests),
-            bytes=int(received),
-            rows=int(rows),
-            cpu_ms=round(cpu * 1000),
-            seconds=round(seconds, 3),
-        )
+    return await measured(mirror, lambda: _look(Pass(mirror), full=full, manual=manual))
 
 
 async def _look(under: Pass, *, full: bool, manual: bool) -> bool:
@@ -129,27 +28,16 @@ async def _look(under: Pass, *, full: bool, manual: bool) -> bool:
     first = held.account is not None and held.account.complete_since is None
     reconcile = full or _is_reconcile_due(mirror, held)
     kind = "first_pass" if first else "reconcile" if reconcile else "sync" if manual else None
-    run = await _begin_run(mirror, kind)
-    error: str | None = None
-    try:
+    async with recorded_run(mirror, kind):
         if first:
             return await _first_pass(under)
         return await _ordinary(under, held, reconcile=reconcile, at_once=full)
-    except SyncdError as trouble:
-        error = str(trouble)
-        raise
-    finally:
-        await _end_run(mirror, run, error)
 
 
 async def _identified(under: Pass) -> HeldAccount:
     """Make sure whose token it is, once a process and again after it was refused."""
     mirror = under.mirror
-    if not mirror.is_same_place:
-        raise WrongAccountError(
-            f"account {mirror.account} was mirrored from another address; put that back, or take this one over with: "
-            f"syncd accept {mirror.account}"
-        )
+    check_place(mirror)
     if mirror.identity is None:
         try:
             identity = await under.ask(mirror.source.fetch_identity)
@@ -218,36 +106,3 @@ async def _settle(under: Pass) -> None:
     backlog = await mirror.store.fetch_backlog(mirror.account)
     if backlog.comparisons == 0 and (backlog.suspects > 0 or held.memo.reconciling_since is not None):
         await mirror.store.apply(SuspectsSettled(account=mirror.account, now=mirror.clock.now()))
-
-
-class _Run(Struct, frozen=True):
-    id: int
-    kind: str
-    started_at: str
-    requests: int
-    rows: int
-
-
-async def _begin_run(mirror: Mirror, kind: str | None) -> _Run | None:
-    if kind is None:
-        return None
-    now = mirror.clock.now()
-    id_: int = await mirror.store.apply(RunBegun(account=mirror.account, now=now, kind=kind))
-    return _Run(id_, kind, now, mirror.source.cost.requests, mirror.store.rows_written(mirror.account))
-
-
-async def _end_run(mirror: Mirror, run: _Run | None, error: str | None) -> None:
-    if run is None:
-        return
-    await mirror.store.apply(
-        RunEnded(
-            account=mirror.account,
-            now=mirror.clock.now(),
-            run_id=run.id,
-            kind=run.kind,
-            started_at=run.started_at,
-            requests=mirror.source.cost.requests - run.requests,
-            rows_written=mirror.store.rows_written(mirror.account) - run.rows,
-            error=error,
-        )
-    )

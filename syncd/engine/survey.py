@@ -9,7 +9,6 @@ from syncd.engine.hydrate import Work
 from syncd.engine.passing import Pass
 from syncd.errors import FetchError, ForbiddenError, NotFoundError, RejectedError, UnreachableError
 
-
 _SPREAD_SECONDS = 0.2  # between one conversation and the next of a reconcile that nobody waits for
 
 
