@@ -1,4 +1,4 @@
-"""The holder of a database: it polls every account, serves the door, and, as a daemon, keeps doing so until it is told to stop."""
+"""The holder of a database: it polls every account, serves the door, and as a daemon does so until told to stop."""
 
 import asyncio
 import signal

@@ -24,7 +24,8 @@ _QUESTIONS = (
     ),
     (
         "How fast do we answer, by job?",
-        "SELECT j.title AS job, COUNT(*) AS answers, ROUND(AVG(r.seconds) / 3600, 1) AS mean_hours FROM response_times r"
+        "SELECT j.title AS job, COUNT(*) AS answers, ROUND(AVG(r.seconds) / 3600, 1) AS mean_hours"
+        " FROM response_times r"
         " LEFT JOIN jobs j ON j.account = r.account AND j.id = r.job_id WHERE r.seconds IS NOT NULL"
         " GROUP BY 1 ORDER BY 2 DESC LIMIT 5",
     ),
@@ -45,7 +46,7 @@ def demo(
 ) -> None:
     """Mirror a made-up inbox, watch it live for some seconds, then ask the database a few things."""
     try:
-        from syncd.simulator import Simulator  # noqa: PLC0415 - its packages are an extra, and slow to load
+        from syncd.simulator import Simulator
     except ModuleNotFoundError as error:
         raise SyncdError(f"the demo needs the package {error.name}; install syncd[simulator]") from error
     place = folder or Path(tempfile.mkdtemp(prefix="syncd-demo-"))
@@ -77,9 +78,10 @@ idle_seconds = 1
 
 async def _mirror(config: Path, server: Any, seconds: float) -> None:
     """The daemon's own code, for a while."""
-    from syncd import app as wiring, logs  # noqa: PLC0415 - it loads everything, which --help should not wait for
-    from syncd.config.load import load  # noqa: PLC0415
-    from syncd.daemon import Daemon  # noqa: PLC0415
+    from syncd import app as wiring
+    from syncd import logs
+    from syncd.config.load import load
+    from syncd.daemon import Daemon
 
     logs.configure("warning", stream=sys.stderr)  # events are shown by _Screen
     environ = {"SYNCD_DEMO_TOKEN": server.token}

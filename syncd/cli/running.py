@@ -21,7 +21,7 @@ _LASTING = (77, 69, 75, 1)  # the most lasting trouble first: it is what the com
 @with_places
 def run(places: Places) -> None:
     """Run the daemon: poll every account until SIGTERM; SIGHUP reads the configuration again."""
-    from syncd.app import run_daemon  # noqa: PLC0415 - it loads everything, which no other command should wait for
+    from syncd.app import run_daemon
 
     settings = _load(places)
     _configure_logs(settings)
@@ -38,7 +38,7 @@ def sync(
     as_json: JsonOption = False,
 ) -> None:
     """Do one pass until caught up, here or in the daemon that holds the database."""
-    from syncd.app import perform  # noqa: PLC0415 - see run
+    from syncd.app import perform
 
     settings = _load(places)
     with _progress(quiet=as_json) as on_progress:
@@ -57,22 +57,22 @@ def sync(
 @with_places
 def accept(places: Places, account: Annotated[str, typer.Argument(help="The account's name.")]) -> None:
     """Take over an account whose address or identity has changed."""
-    from syncd.app import perform  # noqa: PLC0415 - see run
+    from syncd.app import perform
 
     settings = _load(places)
     _configure_logs(settings)
     perform(settings, "accept", {"account": account})
-    print(f"{account} is taken over; the next poll compares everything")  # noqa: T201 - this is the command line
+    print(f"{account} is taken over; the next poll compares everything")
 
 
 def _load(places: Places) -> Any:
-    from syncd.config.load import load  # noqa: PLC0415 - see run
+    from syncd.config.load import load
 
     return load(places.config, os.environ, db=places.db)
 
 
 def _configure_logs(settings: Any) -> None:
-    from syncd import logs  # noqa: PLC0415 - see run
+    from syncd import logs
 
     logs.configure(settings.log.level, settings.log.format, stream=sys.stderr)
     for warning in settings.warnings:
@@ -83,12 +83,12 @@ def _report(one: dict[str, Any], *, quiet: bool) -> None:
     """One line an account: how it went, on standard error when it went wrong."""
     name = make_safe(one["account"])
     if one["error"]:
-        until = f" (try again after {one['retry_at']})" if one.get("retry_at") and one["exit_code"] == 75 else ""  # noqa: PLR2004 - the contract's number
-        print(f"syncd: {name}: {make_safe(one['error'])}{until}", file=sys.stderr)  # noqa: T201 - this is the command line
+        until = f" (try again after {one['retry_at']})" if one.get("retry_at") and one["exit_code"] == 75 else ""
+        print(f"syncd: {name}: {make_safe(one['error'])}{until}", file=sys.stderr)
     elif not quiet:
         print(
             f"{name}: {one['state']}, {one['requests']} requests, {one['rows_written']} rows in {one['seconds']:.1f} s"
-        )  # noqa: T201 - this is the command line
+        )
 
 
 @contextmanager
@@ -97,8 +97,8 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
     if quiet or not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich.console import Console  # noqa: PLC0415 - only where there is a terminal
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("{task.description}"),

@@ -6,7 +6,7 @@ from syncd.core.thread import Fresh, Thread
 
 
 def is_counted(fresh: Fresh, last: Key | None) -> bool:
-    """Whether an entry whose last message stands at `last` has counted this one; a newer message is counted at the next entry."""
+    """Whether an entry whose last message stands at `last` has counted this one; a newer one is counted later."""
     return last is None or fresh.place <= last
 
 

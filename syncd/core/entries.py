@@ -17,7 +17,8 @@ from syncd.core.times import after
 class Surveyed(Struct, frozen=True, kw_only=True):
     """What a page of the list means for its walk.
 
-    `unknown`: how many conversations were never seen before. `done`: the walk need not go on. `owed`: who is to be looked at now.
+    `unknown`: how many conversations were never seen before. `done`: the walk need not go on. `owed`: who is to be
+    looked at now.
     """
 
     unknown: int = 0
@@ -113,7 +114,8 @@ def _appearance(
 def _new_thread(held: HeldEntries, now: Instant) -> Thread:
     """The thread of a conversation that is seen for the first time.
 
-    In the first pass history ends when that began, later with the poll ahead of the discovery; both by the server's clock.
+    In the first pass history ends when that began, later with the poll ahead of the discovery; both by the server's
+    clock.
     """
     if held.account.complete_since is None:
         return Thread(history_before=held.account.first_started_at or now)
@@ -144,7 +146,7 @@ def plan_unread(held: HeldEntries, seen: UnreadList) -> Plan:
 
 
 def plan_list_walked(held: HeldListing, walked: ListWalked) -> Plan:
-    """Set the mark; it moves only when the walk down to the old one is finished, so that a crash in between walks again.
+    """Set the mark, now that the walk down to the old one is finished: a crash in between has to walk again.
 
     After a whole walk, what was not listed is asked for itself: absence from a list proves nothing.
     """
@@ -162,7 +164,10 @@ def plan_list_walked(held: HeldListing, walked: ListWalked) -> Plan:
 
 
 def plan_feed(held: HeldEntries, feed: FeedRead) -> Plan:
-    """Owe what the server's feed names and the rows held do not explain; what it told of before the first pass began is held already."""
+    """Owe what the server's feed names and the rows held do not explain.
+
+    What it told of before the first pass began is held already.
+    """
     start = held.account.first_started_at or ""
     owe = [
         Owed(kind="conversation", subject_id=id_, due_at=feed.now, errand=Errand(want=message_id))

@@ -33,13 +33,11 @@ def plan_opened(held: HeldAccount, opened: Opened) -> Plan:
 
 
 def plan_accepted(held: HeldAccount, accepted: Accepted) -> Plan:
-    """Let the next poll learn anew whose token it is, and have everything compared: nothing held is another viewer's fault."""
+    """Let the next poll learn anew whose token it is, and have it compare everything."""
     if held.account is None:
         return Plan()
     account = replace(held.account, source=accepted.source, base_url=accepted.base_url, viewer_user_id=None)
-    memo = replace(
-        held.memo, list_mark=None, feed_cursor=None, reconciling_since=accepted.now, reconcile_listed=False
-    )
+    memo = replace(held.memo, list_mark=None, feed_cursor=None, reconciling_since=accepted.now, reconcile_listed=False)
     return Plan(account=account, memo=memo, forget_cursors=True)
 
 

@@ -1,4 +1,4 @@
-"""What the mirror holds, as far as one plan needs it; the store reads it in the transaction that the plan is applied in."""
+"""What the mirror holds, as far as one plan needs it, read in the transaction that the plan is applied in."""
 
 from msgspec import Struct
 
@@ -18,8 +18,9 @@ class HeldAccount(Struct, frozen=True, kw_only=True):
 class HeldThread(Struct, frozen=True, kw_only=True):
     """One conversation.
 
-    `messages`: those of the ids asked for that are held. `newest_inbound`: the newest inbound message held that is not gone, and `told` the kinds of
-    event that it has had. `interview_looked_for`: its proposal's interview is held, or a look at the proposal is owed.
+    `messages`: those of the ids asked for that are held. `newest_inbound`: the newest inbound message held that is not
+    gone, and `told` the kinds of event that it has had. `interview_looked_for`: its proposal's interview is held, or a
+    look at the proposal is owed.
     """
 
     account: Account

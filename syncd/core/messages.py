@@ -75,7 +75,7 @@ def plan_page(held: HeldThread, read: PageRead) -> Plan:
 
 
 def compare(held: dict[str, Message], messages: Iterable[Message]) -> Comparison:
-    """How the messages that came differ from those held, whatever their order; an id that comes twice counts as it came last."""
+    """How the messages that came differ from those held; of an id that comes twice the last one counts."""
     came = {message.id: message for message in messages}
     new = tuple(message for id_, message in came.items() if id_ not in held)
     changed = tuple(message for id_, message in came.items() if id_ in held and held[id_] != message)
@@ -135,12 +135,12 @@ def _noted(thread: Thread, compared: Comparison, last: Key | None, *, whole: boo
 
 
 def _is_history(message: Message, before: Instant, *, whole: bool) -> bool:
-    """Whether the message was there before anybody watched: created earlier, and stored before its conversation was first proved whole."""
+    """Whether it was there before anybody watched: created earlier, and stored before the thread was first whole."""
     return not whole and (message.created_at or "") < before
 
 
 def _is_found(thread: Thread, debt: Debt, messages: dict[str, Message], compared: Comparison) -> bool:
-    """Whether a walk that looks for something has met it: all that was missing by name, and what explains the entry's time."""
+    """Whether a search is over: all that was missing by name is here, and something explains the entry's time."""
     if any(id_ is not None and id_ not in messages for id_ in (debt.entry.last_message_id, debt.errand.want)):
         return False
     return bool(compared.new or compared.changed) or is_explained(thread, debt.entry)

@@ -1,11 +1,13 @@
 """The nouns, defined once.
 
-*source*: a server that is mirrored. *conversation*: a thread of messages; an *entry* is a conversation as the server's list shows it.
-*page*: messages of one conversation, as one answer brought them. *cursor*: a server's opaque bookmark; stored, sent back, never parsed.
-*checkpoint*: the place up to which the mirror is known to be whole. *row*: a frozen value with a table's columns, less `account` and the
-bookkeeping that the store adds. *observation*: what was fetched, or what failed. *plan*: all that one observation changes. *event*: what people are told.
+*source*: a server that is mirrored. *conversation*: a thread of messages; an *entry* is a conversation as the server's
+list shows it. *page*: messages of one conversation, as one answer brought them. *cursor*: a server's opaque bookmark;
+stored, sent back, never parsed. *checkpoint*: the place up to which the mirror is known to be whole. *row*: a frozen
+value with a table's columns, less `account` and the bookkeeping that the store adds. *observation*: what was fetched,
+or what failed. *plan*: all that one observation changes. *event*: what people are told.
 
-Times are UTC text, `YYYY-MM-DDTHH:MM:SS.mmmZ` (`Instant`), so that they compare as text. `extra` is JSON text of the fields no column holds.
+Times are UTC text, `YYYY-MM-DDTHH:MM:SS.mmmZ` (`Instant`), so that they compare as text. `extra` is JSON text of the
+fields no column holds.
 """
 
 from typing import ClassVar
@@ -164,7 +166,7 @@ class InterviewMessage(Row, frozen=True, kw_only=True):
 
 
 class EntryPage(Struct, frozen=True, kw_only=True):
-    """One page of the conversation list; it proves nothing about what is not on it. `next_cursor` None: the list's end."""
+    """One page of the list; it proves nothing about what is not on it. `next_cursor` None: the list's end."""
 
     entries: tuple[Conversation, ...]
     next_cursor: str | None
@@ -172,7 +174,10 @@ class EntryPage(Struct, frozen=True, kw_only=True):
 
 
 class Page(Struct, frozen=True, kw_only=True):
-    """Messages of one conversation in no promised order; `limit` is how many were asked for. `next_cursor` None: the end in that direction."""
+    """Messages of one conversation in no promised order.
+
+    `limit` is how many were asked for. `next_cursor` None: the end in that direction.
+    """
 
     conversation_id: str
     messages: tuple[Message, ...]
@@ -182,7 +187,10 @@ class Page(Struct, frozen=True, kw_only=True):
 
 
 class Dossier(Struct, frozen=True, kw_only=True):
-    """A proposal and its candidate; `partial` ones come from a list and lack `transcript_available` and some of `extra`."""
+    """A proposal and its candidate.
+
+    `partial` ones come from a list and lack `transcript_available` and some of `extra`.
+    """
 
     proposal: Proposal
     candidate: Candidate | None

@@ -1,7 +1,7 @@
 """Observations: what was fetched, or what failed; each is planned and committed as one.
 
-`now` is our clock's time when it was made. What the writer's queue carries is observations, never plans: the plan is made from the rows that the
-writing transaction itself has read.
+`now` is our clock's time when it was made. What the writer's queue carries is observations, never plans: the plan is
+made from the rows that the writing transaction itself has read.
 """
 
 from msgspec import Struct
@@ -64,7 +64,10 @@ class UnreadList(Observation, frozen=True, kw_only=True):
 
 
 class ListWalked(Observation, frozen=True, kw_only=True):
-    """The list was walked down to the mark: `head` is its newest `updated_at`, as seen before the walk. `listed`: every id, if the walk was whole."""
+    """The list was walked down to the mark.
+
+    `head` is its newest `updated_at`, as seen before the walk. `listed`: every id, if the walk was whole.
+    """
 
     head: Instant | None
     server_time: Instant
@@ -162,8 +165,9 @@ class Overdue(Observation, frozen=True, kw_only=True):
 
 
 class PollEnded(Observation, frozen=True, kw_only=True):
-    """A poll came to its end. `state` is what it found (ok, or a trouble), `error` why, `retry_at` when trouble is tried again, if the server said so.
+    """A poll came to its end.
 
+    `state` is what it found (ok, or a trouble), `error` why, `retry_at` when to try again, if the server said so.
     `caught_up`: everything that was owed has been looked at.
     """
 

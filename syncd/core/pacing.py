@@ -27,12 +27,12 @@ def backoff(tries: int) -> float:
 
 
 def trouble_wait(troubles: int, poll_seconds: float) -> float:
-    """Seconds until an account that was in trouble so many polls in a row is tried again: doubling, to five minutes at most."""
+    """Seconds until an account in trouble for so many polls in a row is tried again: doubling, up to five minutes."""
     return min(max(_FIRST_TROUBLE, poll_seconds) * 2.0 ** min(troubles - 1, 30), max(_LONGEST_TROUBLE, poll_seconds))
 
 
 def next_interval(interval: float, *, busy: bool, poll_seconds: float, idle_seconds: float) -> float:
-    """Seconds to the next poll: `poll_seconds` after something happened, then ever longer, by a quarter a poll, up to `idle_seconds`."""
+    """Seconds to the next poll: `poll_seconds` while busy, then a quarter more each time, up to `idle_seconds`."""
     if busy:
         return poll_seconds
     return min(max(interval, poll_seconds) * 1.25, max(idle_seconds, poll_seconds))

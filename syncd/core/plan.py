@@ -20,7 +20,8 @@ class Revision(Struct, frozen=True, kw_only=True):
 class Owed(Struct, frozen=True, kw_only=True):
     """Something to be fetched or looked at when it is due; it outlives a crash.
 
-    `kind` is conversation, proposal, interview or overdue. `version` is 0 before the debt is stored, and grows with each renewal.
+    `kind` is conversation, proposal, interview or overdue. `version` is 0 before the debt is stored, and grows with
+    each renewal.
     """
 
     kind: str
@@ -60,7 +61,10 @@ class Failure(Struct, frozen=True, kw_only=True):
 
 
 class SuspectUnseen(Struct, frozen=True, kw_only=True):
-    """Suspect each message that is held and was met neither by this page nor by its walk; rows changed after transaction `since` are spared."""
+    """Suspect each message that is held and was met neither by this page nor by its walk.
+
+    Rows changed after transaction `since` are spared.
+    """
 
     conversation_id: str
     since: int
@@ -97,11 +101,11 @@ class PollCost(Struct, frozen=True, kw_only=True):
 class Memo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is remembered of an account beside its row.
 
-    `list_mark`: the newest `updated_at` at the head of the last list walk that was finished. `surveyed_at`: the server's time at that walk.
-    `limited_until`: the server said to ask nothing before. `feed_cursor`: the place in the server's own feed. `trouble`: an episode of trouble is
-    open. `troubles`: polls in a row that ended in trouble. `reconciling_since`: a reconcile is under way; `reconcile_listed`: all that it compares is owed.
-    `second_look_at`: when a large loss, told of
-    in `loss_guard`, is looked at again.
+    `list_mark`: the newest `updated_at` at the head of the last list walk that was finished. `surveyed_at`: the
+    server's time at that walk. `limited_until`: the server said to ask nothing before. `feed_cursor`: the place in the
+    server's own feed. `trouble`: an episode of trouble is open. `troubles`: polls in a row that ended in trouble.
+    `reconciling_since`: a reconcile is under way; `reconcile_listed`: all that it compares is owed. `second_look_at`:
+    when a large loss, told of in `loss_guard`, is looked at again.
     """
 
     list_mark: Instant | None = None
@@ -133,8 +137,10 @@ class SyncRun(Struct, frozen=True, kw_only=True):
 class Plan(Struct, frozen=True, kw_only=True):
     """All that is to change, and the planner's answer to whoever asked.
 
-    `forget_cursors`: those of every conversation are another viewer's. `met`: messages of the conversation in `threads` that a comparison has met so far; `forget_met`: the conversation whose comparison begins anew.
-    `pay`: kind, subject and version of debts. `recovered`: kind and subject of failures that are over. `suspects`: kind, subject, conversation.
+    `forget_cursors`: those of every conversation are another viewer's. `met`: messages of the conversation in
+    `threads` that a comparison has met so far; `forget_met`: the conversation whose comparison begins anew. `pay`:
+    kind, subject and version of debts. `recovered`: kind and subject of failures that are over. `suspects`: kind,
+    subject, conversation.
     """
 
     rows: tuple[Row, ...] = ()

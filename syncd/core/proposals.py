@@ -51,7 +51,7 @@ def _first_pass(held: HeldProposal) -> bool:
 
 
 def _is_news(held: HeldProposal, oldest: Instant | None) -> bool:
-    """Whether something found is told of: what the first pass finds is history unless all of it is newer than the pass."""
+    """Whether a find is told of: what the first pass finds is history unless all of it is newer than the pass."""
     if not _first_pass(held):
         return True
     start = held.account.first_started_at
@@ -76,7 +76,7 @@ def _proposal_event(kind: str, proposal: Proposal, occurred_at: Instant | None, 
 
 
 def _owed_next(held: HeldProposal, proposal: Proposal, read: ProposalRead) -> tuple[Owed, ...]:
-    """What a proposal that was just seen makes us ask for: its rest, its interview now, or itself again while one may appear."""
+    """What a proposal makes us ask for: its rest, its interview, or itself again while an interview may appear."""
     errand = Errand(first_pass=_first_pass(held))
     if read.dossier.partial:
         if held.proposal is not None:

@@ -1,4 +1,7 @@
-"""What a reconcile may believe: absence is a suspicion until every conversation was compared, and a large loss needs a second look."""
+"""What a reconcile may believe.
+
+Absence is a suspicion until every conversation was compared, and a large loss needs a second look.
+"""
 
 from collections.abc import Iterable
 

@@ -1,12 +1,14 @@
 """What is remembered of one conversation between two looks at it: how far it is proved, and the walk that is under way.
 
-A *walk* is a chain of pages, each beginning where the one before it ended. Backfill, tail and reconcile are one walk with different starts
-and stops; `goal` says what it is for:
+A *walk* is a chain of pages, each beginning where the one before it ended. Backfill, tail and reconcile are one walk
+with different starts and stops; `goal` says what it is for:
 
 - `fill`: forwards, from nothing or from the stored cursor, until the list's last message is held;
-- `start`: backwards from the newest page to the thread's first message, where nothing else proves that the start is held;
+- `start`: backwards from the newest page to the thread's first message, where nothing else proves that the start is
+  held;
 - `join`: backwards from the newest page until it touches the run that is proved already;
-- `explain`: backwards, a few pages a poll, looking for what moved the conversation's `updated_at` or for a message that is known to be missing.
+- `explain`: backwards, a few pages a poll, looking for what moved the conversation's `updated_at` or for a message
+  that is known to be missing.
 """
 
 from typing import Literal
@@ -23,10 +25,11 @@ StartProof = Literal["unknown", "assumed", "proved"]
 class Walk(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A walk under way; it is stored with every page, so that a restart goes on where it was.
 
-    `cursor` None asks for the first page. `start` says whether the chain reaches the thread's first message: *assumed* is confirmed by meeting the
-    list's last message at the other end. `high` is the newest place met. `verify`: what is held and was not met is suspected to be deleted;
-    `since` is the number of the last transaction before the walk, as later rows can't be missing. `restarts` counts dead cursors. `last`: the last
-    message of the entry that an explanation is sought for; a newer message makes it pointless.
+    `cursor` None asks for the first page. `start` says whether the chain reaches the thread's first message: *assumed*
+    is confirmed by meeting the list's last message at the other end. `high` is the newest place met. `verify`: what is
+    held and was not met is suspected to be deleted; `since` is the number of the last transaction before the walk, as
+    later rows can't be missing. `restarts` counts dead cursors. `last`: the last message of the entry that an
+    explanation is sought for; a newer message makes it pointless.
     """
 
     direction: Direction
@@ -56,10 +59,11 @@ class Fresh(Struct, frozen=True, kw_only=True, array_like=True):
 class Thread(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The checkpoint of one conversation.
 
-    `tail_cursor`: the last `newer` cursor that was not null. `top`: the newest message of the run that has no gap below it. `whole_since`: when the
-    conversation was first proved whole, by our clock. `history_before`: what was created earlier, and stored before that, is history.
-    `latest`: the newest time that any message held bears. `sought`: the entry (last message, updated_at) that was last walked for.
-    `paged`: it does not fit one page, so that `newer` without a cursor is no tail. `told_*`: the messages whose event was written last.
+    `tail_cursor`: the last `newer` cursor that was not null. `top`: the newest message of the run that has no gap
+    below it. `whole_since`: when the conversation was first proved whole, by our clock. `history_before`: what was
+    created earlier, and stored before that, is history. `latest`: the newest time that any message held bears.
+    `sought`: the entry (last message, updated_at) that was last walked for. `paged`: it does not fit one page, so that
+    `newer` without a cursor is no tail. `told_*`: the messages whose event was written last.
     """
 
     history_before: Instant
@@ -79,8 +83,8 @@ class Thread(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Errand(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a conversation is owed a look.
 
-    `entry`: the list's entry (None: only the stored row is known). `verify`: everything is to be compared. `want`: a message the server's feed named.
-    `first_pass`: the first pass found it.
+    `entry`: the list's entry (None: only the stored row is known). `verify`: everything is to be compared. `want`: a
+    message the server's feed named. `first_pass`: the first pass found it.
     """
 
     entry: Conversation | None = None
@@ -92,7 +96,8 @@ class Errand(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Trail:
     """The cursors and the last page of one run of a walk: what tells an advance from a repetition.
 
-    A cursor that comes twice (A-A or A-B-A), or a page with nothing that the page before it had not, ends the walk at once.
+    A cursor that comes twice (A-A or A-B-A), or a page with nothing that the page before it had not, ends the walk at
+    once.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,9 @@
 """Where a walk begins, where it goes on, and what its end proves. Pure: thread in, thread out.
 
-What no document says must not matter: whether `newer` without a cursor starts at the oldest message or at the newest page, the order within a
-page, whether a cursor repeats its own message, whether the last page bears a cursor, and how long cursors live. So nothing is concluded from a cursor
-alone: a conversation is whole when its start is proved, its pages join, and the list's last message lies in the joined run.
+What no document says must not matter: whether `newer` without a cursor starts at the oldest message or at the newest
+page, the order within a page, whether a cursor repeats its own message, whether the last page bears a cursor, and how
+long cursors live. So nothing is concluded from a cursor alone: a conversation is whole when its start is proved, its
+pages join, and the list's last message lies in the joined run.
 """
 
 from msgspec import Struct
@@ -15,8 +16,9 @@ from syncd.core.thread import Errand, Goal, StartProof, Thread, Walk
 class Reached(Struct, frozen=True, kw_only=True):
     """What one page means for its walk.
 
-    `thread`: the new checkpoint; its `walk` is None when nothing more is to be asked. `closed`: the walk went from the thread's first message
-    to its last, so that what is held and was not met is missing upstream. `stuck`: the server's cursors go in circles before the proof is complete.
+    `thread`: the new checkpoint; its `walk` is None when nothing more is to be asked. `closed`: the walk went from the
+    thread's first message to its last, so that what is held and was not met is missing upstream. `stuck`: the server's
+    cursors go in circles before the proof is complete.
     """
 
     thread: Thread
@@ -50,14 +52,17 @@ def begin(thread: Thread, errand: Errand, entry: Conversation, last: Key | None,
 
 
 def _tail(thread: Thread) -> Walk:
-    """The cheapest walk to what is new: from the stored cursor; without one, backwards unless the thread fits one page."""
+    """The cheapest walk to what is new: from the stored cursor, else backwards unless the thread fits one page."""
     if thread.tail_cursor is None and thread.paged:
         return Walk(direction="older", goal="join")
     return Walk(direction="newer", goal="fill", cursor=thread.tail_cursor)
 
 
 def holds(thread: Thread, last: Key | None) -> bool:
-    """Whether the last message lies in the run without gaps; one that is held above it (sent from here, say) proves nothing below itself."""
+    """Whether the last message lies in the run without gaps.
+
+    One that is held above it (sent from here, say) proves nothing below itself.
+    """
     return last is not None and thread.top is not None and last <= thread.top
 
 
@@ -71,7 +76,8 @@ def advance(
 ) -> Reached:
     """What the page that `walk` asked for means.
 
-    `last_id` is the entry's last message, `last` its place if it is held (this page included); `leads_on` is the trail's verdict on the cursor.
+    `last_id` is the entry's last message, `last` its place if it is held (this page included); `leads_on` is the
+    trail's verdict on the cursor.
     """
     places = sorted(message.place for message in page.messages)
     high = max(filter(None, (walk.high, places[-1] if places else None)), default=None)
@@ -123,8 +129,9 @@ def _goal_backwards(thread: Thread, walk: Walk, *, joined: bool, reached: bool) 
 def _start_proof(page: Page, places: list[Key], *, last_id: str | None, last: Key | None) -> StartProof:
     """What the first page of `newer` without a cursor says of the thread's start.
 
-    Short: it is the whole thread. Full with a way on, and before the last message: it can't be the newest page. Full with the last message: it is
-    the newest page or a thread of just one page, which only a walk backwards can tell apart.
+    Short: it is the whole thread. Full with a way on, and before the last message: it can't be the newest page. Full
+    with the last message: it is the newest page or a thread of just one page, which only a walk backwards can tell
+    apart.
     """
     if len(places) < page.limit:
         return "proved"

@@ -1,8 +1,8 @@
 """One lock, one door: whoever holds the database's lock writes it, and does for others what they ask through a socket.
 
-Beside `<database>` lie `<database>.lock` (held for as long as its owner lives, whatever ends it) and `<database>.sock`, a Unix socket of JSON lines:
-a request `{"command": …, "arguments": {…}}` is answered by any number of `{"progress": {…}}` and one `{"result": {…}}` or
-`{"error": text, "exit_code": n}`.
+Beside `<database>` lie `<database>.lock` (held for as long as its owner lives, whatever ends it) and
+`<database>.sock`, a Unix socket of JSON lines: a request `{"command": …, "arguments": {…}}` is answered by any number
+of `{"progress": {…}}` and one `{"result": {…}}` or `{"error": text, "exit_code": n}`.
 """
 
 import asyncio

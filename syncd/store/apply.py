@@ -93,7 +93,8 @@ def _write_debts(connection: Connection, account: str, plan: Plan) -> None:
     for new in plan.owe:
         debt = renewed(load_owed(connection, account, new.kind, [new.subject_id]).get(new.subject_id), new)
         connection.exec_driver_sql(
-            "INSERT OR REPLACE INTO _owed (account, kind, subject_id, version, due_at, payload) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO _owed (account, kind, subject_id, version, due_at, payload)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
             (account, debt.kind, debt.subject_id, debt.version, debt.due_at, _payload(debt)),
         )
 
@@ -150,7 +151,8 @@ def _write_suspicions(connection: Connection, account: str, now: Instant, plan: 
         _forget_met(connection, account, conversation_id)
     for kind, subject_id, conversation_id in plan.suspects:
         connection.exec_driver_sql(
-            "INSERT OR IGNORE INTO _suspects (account, kind, subject_id, conversation_id, since) VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO _suspects (account, kind, subject_id, conversation_id, since)"
+            " VALUES (?, ?, ?, ?, ?)",
             (account, kind, subject_id, conversation_id, now),
         )
     for kind, subject_id in plan.unsuspect:
@@ -176,8 +178,8 @@ def _forget_met(connection: Connection, account: str, conversation_id: str) -> N
 
 def _record(transaction: Transaction, account: str, now: Instant, event: Event) -> Recorded:
     result = transaction.connection.exec_driver_sql(
-        "INSERT INTO events (account, kind, conversation_id, message_id, proposal_id, baseline, occurred_at, recorded_at,"
-        " data, change_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO events (account, kind, conversation_id, message_id, proposal_id, baseline, occurred_at,"
+        " recorded_at, data, change_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             account,
             event.kind,

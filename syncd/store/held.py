@@ -125,7 +125,8 @@ def _messages(connection: Connection, account: str, ids: Iterable[str]) -> dict[
 def _suspected(connection: Connection, account: str, kind: str, ids: Iterable[str]) -> frozenset[str]:
     return _ids(
         connection,
-        "SELECT subject_id FROM _suspects WHERE account = ? AND kind = ? AND subject_id IN (SELECT value FROM json_each(?))",
+        "SELECT subject_id FROM _suspects WHERE account = ? AND kind = ?"
+        " AND subject_id IN (SELECT value FROM json_each(?))",
         account,
         kind,
         _listed(ids),
@@ -136,7 +137,8 @@ def _newest_inbound(connection: Connection, account: str, conversation_id: str, 
     row = _one(
         connection,
         "SELECT COALESCE(created_at, ''), id, first_seen_at FROM messages"
-        " WHERE account = ? AND conversation_id = ? AND gone_at IS NULL AND is_from_viewer = 0 AND COALESCE(is_system, 0) = 0"
+        " WHERE account = ? AND conversation_id = ? AND gone_at IS NULL AND is_from_viewer = 0"
+        " AND COALESCE(is_system, 0) = 0"
         " ORDER BY created_at DESC, id DESC LIMIT 1",
         account,
         conversation_id,

@@ -55,7 +55,8 @@ class _Job(Struct, eq=False):
 class StoreWriter:
     """Fulfils protocols.Store on the one connection that writes.
 
-    Observations that wait at the same time share a commit. Events are announced after it, in the order of their ids, and marked as logged in the next.
+    Observations that wait at the same time share a commit. Events are announced after it, in the order of their ids,
+    and marked as logged in the next.
     """
 
     def __init__(self, writer: Writer, clock: Clock, announcer: Announcer) -> None:
@@ -257,5 +258,5 @@ def _translated(error: Exception) -> Exception:
         return error
     name = getattr(cause, "sqlite_errorname", "SQLITE_ERROR")
     return StoreTroubleError(
-        f"the database refused a write ({name}: {cause}); free disk space or end what holds it, then it goes on by itself"
+        f"the database refused a write ({name}: {cause}); free disk space or end what holds it"
     )
