@@ -31,17 +31,27 @@ PASSING_CODES: Final = frozenset({408, 425})
 """4xx in number, yet about this moment and not about the request (RFC 9110 and 8470): treated as 5xx are."""
 
 _ID_LIMIT: Final = 100
+_ETAG_LIMIT: Final = 1000
 _SHORTEST_SECRET: Final = 6  # shorter ones would blot out ordinary words
 _ANY_TOKEN: Final = re.compile(r"ot_pat_\w+", re.ASCII)
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """JSON that a server gave, and when; `request_id` None where its headers and its body name none."""
+    """JSON that a server gave, and when; `request_id` None where its headers and its body name none.
+
+    `etag`: the version to ask against next time. Status 304: nothing has changed since that version, so `body` is None.
+    """
 
     body: Any
     server_time: Instant
     status: int
     request_id: str | None
+    etag: str | None = None
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the version that was asked against is still the newest."""
+        return self.status == codes.NOT_MODIFIED
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -58,8 +68,13 @@ class Reply(Struct, frozen=True, kw_only=True):
         return parse_http_date(self.headers.get("date", "")) or ours
 
 
-def parse_answer(reply: Reply, ours: Instant) -> Answer:
-    """The answer of a 2xx; raises the FetchError that any other reply is. `ours` is our clock's time."""
+def parse_answer(reply: Reply, ours: Instant, *, conditional: bool = False) -> Answer:
+    """The answer of a 2xx, or of a 304 to a `conditional` request; raises the FetchError that any other reply is.
+
+    `ours` is our clock's time.
+    """
+    if conditional and reply.status == codes.NOT_MODIFIED:
+        return Answer(body=None, server_time=reply.server_time(ours), status=reply.status, request_id=None)
     if not codes.is_success(reply.status):
         raise refusal(reply, ours)
     try:
@@ -76,6 +91,7 @@ def parse_answer(reply: Reply, ours: Instant) -> Answer:
         server_time=reply.server_time(ours),
         status=reply.status,
         request_id=request_id(reply, body),
+        etag=_etag(reply),
     )
 
 
@@ -131,6 +147,12 @@ def parse_http_date(text: str) -> Instant | None:
         return render_time(parsedate_to_datetime(text))
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _etag(reply: Reply) -> str | None:
+    """The body's version, if it can be sent back as it is."""
+    text = reply.headers.get("etag", "")
+    return text if text.isascii() and text.isprintable() and 0 < len(text) <= _ETAG_LIMIT else None
 
 
 def _kind(status: int) -> tuple[type[FetchError], str]:

@@ -71,9 +71,9 @@ class PoliteClient:
         self._slots = Slots(concurrency, _opener(self._base_url, headers or {}, self._manners))
         self._halt = _Halt()
 
-    async def get_json(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
-        """What the server says there, asked a few times if need be."""
-        return await self._ask(_Request(method="GET", path=path, params=dict(params or {})), _is_passing)
+    async def get_json(self, path: str, params: Mapping[str, str] | None = None, *, etag: str | None = None) -> Answer:
+        """What the server says there, asked a few times if need be; nothing but a 304 if it still is version `etag`."""
+        return await self._ask(_Request(method="GET", path=path, params=dict(params or {}), etag=etag), _is_passing)
 
     async def post_json(self, path: str, body: Mapping[str, Any] | None = None) -> Answer:
         """What the server says to that; repeated only where it surely never left (`reason` "connect")."""
@@ -126,7 +126,7 @@ class PoliteClient:
             raise transport_fault(fault, request.name, secrets, once_only=request.once_only) from None
         if isinstance(outcome, FetchError):
             raise outcome
-        return parse_answer(outcome, self._clock.now())
+        return parse_answer(outcome, self._clock.now(), conditional=request.etag is not None)
 
     async def _send(
         self, client: httpx.AsyncClient, request: "_Request", token: str | None, secrets: tuple[str, ...]
@@ -134,6 +134,8 @@ class PoliteClient:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         if request.content is not None:
             headers["Content-Type"] = "application/json"
+        if request.etag is not None:
+            headers["If-None-Match"] = request.etag
         self.cost.requests += 1
         async with (
             asyncio.timeout(self._manners.deadline),
@@ -175,6 +177,7 @@ class _Request(Struct, frozen=True, kw_only=True):
     params: dict[str, str] = {}
     content: bytes | None = None
     texts: tuple[str, ...] = ()
+    etag: str | None = None
 
     @property
     def name(self) -> str:
