@@ -84,7 +84,7 @@ app = new_family(
 )
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes a flag's value by position
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"syncd {version('syncd')}")
         raise typer.Exit
@@ -96,7 +96,7 @@ def start(
     *,
     config: ConfigOption = None,
     db: DatabaseOption = None,
-    version: Annotated[  # noqa: ARG001 - its callback has done all
+    version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
@@ -117,7 +117,7 @@ def run_command(words: Sequence[str]) -> int:
     except (PipeClosedError, BrokenPipeError):
         _let_go_of_output()
         return PIPE_CLOSED
-    except Exception as error:  # noqa: BLE001 - the one place where every error becomes a line and a code
+    except Exception as error:
         return _report(error)
     return ended if isinstance(ended, int) else 0
 
@@ -127,7 +127,7 @@ def _report(error: Exception) -> int:
     if os.environ.get("SYNCD_DEBUG") == "1":
         traceback.print_exception(error)
     text, code = _describe(error)
-    print(f"syncd: {make_safe(text).strip()}", file=sys.stderr)  # noqa: T201 - this is the command line
+    print(f"syncd: {make_safe(text).strip()}", file=sys.stderr)
     return code
 
 

@@ -24,7 +24,7 @@ def simulate(
 ) -> None:
     """Run a local OpenTrain server with made-up data until Ctrl-C; prints its address and token."""
     try:
-        from syncd.simulator.server import serve  # noqa: PLC0415 - its packages are an extra, and slow to load
+        from syncd.simulator.server import serve
     except ModuleNotFoundError as error:
         raise SyncdError(f"the simulator needs the package {error.name}; install syncd[simulator]") from error
     serve(
@@ -34,4 +34,4 @@ def simulate(
 
 def _announce(text: str) -> None:
     """Print at once, also into a pipe: whoever started the simulator waits for the address."""
-    print(text, flush=True)  # noqa: T201 - this is the command line
+    print(text, flush=True)

@@ -26,6 +26,16 @@ class Reached(Struct, frozen=True, kw_only=True):
     stuck: bool = False
 
 
+class _Sight(Struct, frozen=True, kw_only=True):
+    """A page as it is weighed: its places in order, and whether the entry's last message is held, and where."""
+
+    page: Page
+    places: list[Key]
+    last_id: str | None
+    last: Key | None
+    leads_on: bool
+
+
 def begin(thread: Thread, errand: Errand, entry: Conversation, last: Key | None, change_id: int) -> Walk | None:
     """The walk that this errand needs now, or None when the held rows already prove the entry.
 
@@ -42,6 +52,11 @@ def begin(thread: Thread, errand: Errand, entry: Conversation, last: Key | None,
         return Walk(direction="newer", goal="fill")
     if errand.want is not None:
         return Walk(direction="older", goal="explain", last=entry.last_message_id)
+    return _follow(thread, entry, last, change_id)
+
+
+def _follow(thread: Thread, entry: Conversation, last: Key | None, change_id: int) -> Walk | None:
+    """What a thread that was whole needs to be so again, now that the list shows this entry."""
     if thread.sought == (entry.last_message_id, entry.updated_at):
         return None
     if not holds(thread, last):
@@ -55,7 +70,7 @@ def _tail(thread: Thread) -> Walk:
     """The cheapest walk to what is new: from the stored cursor, else backwards unless the thread fits one page."""
     if thread.tail_cursor is None and thread.paged:
         return Walk(direction="older", goal="join")
-    return Walk(direction="newer", goal="fill", cursor=thread.tail_cursor)
+    return Walk(direction="newer", goal="fill", cursor=thread.tail_cursor, joined=thread.tail_cursor is not None)
 
 
 def holds(thread: Thread, last: Key | None) -> bool:
@@ -82,60 +97,62 @@ def advance(
     places = sorted(message.place for message in page.messages)
     high = max(filter(None, (walk.high, places[-1] if places else None)), default=None)
     walk = replace(walk, high=high)
-    if walk.direction == "newer":
-        return _forwards(thread, walk, page, places, last_id=last_id, last=last, leads_on=leads_on)
-    return _backwards(thread, walk, page, places, last_id=last_id, last=last, leads_on=leads_on)
+    sight = _Sight(page=page, places=places, last_id=last_id, last=last, leads_on=leads_on)
+    return _forwards(thread, walk, sight) if walk.direction == "newer" else _backwards(thread, walk, sight)
 
 
-def _forwards(
-    thread: Thread, walk: Walk, page: Page, places: list[Key], *, last_id: str | None, last: Key | None, leads_on: bool
-) -> Reached:
-    short = len(places) < page.limit
+def _forwards(thread: Thread, walk: Walk, sight: _Sight) -> Reached:
+    short = len(sight.places) < sight.page.limit
     if walk.cursor is None:
-        walk = replace(walk, start=_start_proof(page, places, last_id=last_id, last=last))
-    resumed = walk.cursor is not None  # the chain goes on from a place in the proved run, or from its own page before
-    joined = resumed or walk.start != "unknown" or (thread.whole_since is not None and _touches(thread, places))
+        start = _start_proof(sight)
+        joined = start != "unknown" or (thread.whole_since is not None and _touches(thread, sight.places))
+        walk = replace(walk, start=start, joined=joined)
     thread = replace(
         thread,
-        tail_cursor=(joined and page.next_cursor) or thread.tail_cursor,  # never a cursor above a gap
-        paged=thread.paged or resumed or not short,
-        top=_highest(thread.top, walk.high) if joined else thread.top,
+        tail_cursor=(walk.joined and sight.page.next_cursor) or thread.tail_cursor,  # never a cursor above a gap
+        paged=thread.paged or walk.cursor is not None or not short,
+        top=_highest(thread.top, walk.high) if walk.joined else thread.top,
     )
-    reached = (
-        last_id is None or holds(thread, last) or (last is not None and walk.high is not None and last <= walk.high)
+    reached = sight.last_id is None or any(
+        sight.last is not None and place is not None and sight.last <= place for place in (thread.top, walk.high)
     )
-    if walk.verify and leads_on and not short:
+    if walk.verify and sight.leads_on and not short:
         reached = False  # a comparison goes on to the thread's very end
-    if not reached and leads_on:
-        return Reached(thread=replace(thread, walk=replace(walk, cursor=page.next_cursor)))
-    goal = _goal_backwards(thread, walk, joined=joined, reached=reached)
+    if not reached and sight.leads_on:
+        return Reached(thread=replace(thread, walk=replace(walk, cursor=sight.page.next_cursor)))
+    goal = _goal_backwards(thread, walk, reached=reached)
     if goal is not None:
-        return Reached(thread=replace(thread, walk=_turned(walk, goal, last_id)))
+        return Reached(thread=replace(thread, walk=_turned(walk, goal, sight.last_id)))
     return Reached(thread=replace(thread, walk=None), closed=walk.start != "unknown")
 
 
-def _goal_backwards(thread: Thread, walk: Walk, *, joined: bool, reached: bool) -> Goal | None:
+def _goal_backwards(thread: Thread, walk: Walk, *, reached: bool) -> Goal | None:
     """What a walk forwards that came to its end has left unproved, or None."""
     proves_start = walk.verify or thread.whole_since is None
     if walk.start == "unknown" and proves_start:
         return "start"
-    if not joined:
+    if not walk.joined:
         return "join"
     if not reached:
         return "start" if walk.start == "assumed" else "explain"
     return None
 
 
-def _start_proof(page: Page, places: list[Key], *, last_id: str | None, last: Key | None) -> StartProof:
+def _start_proof(sight: _Sight) -> StartProof:
     """What the first page of `newer` without a cursor says of the thread's start.
 
     Short: it is the whole thread. Full with a way on, and before the last message: it can't be the newest page. Full
     with the last message: it is the newest page or a thread of just one page, which only a walk backwards can tell
     apart.
     """
-    if len(places) < page.limit:
+    page, last = sight.page, sight.last
+    if len(sight.places) < page.limit:
         return "proved"
-    beyond = last_id is not None and not _bears(page, last_id) and (last is None or last > places[-1])
+    beyond = (
+        sight.last_id is not None
+        and all(message.id != sight.last_id for message in page.messages)
+        and (last is None or last > sight.places[-1])
+    )
     return "assumed" if page.next_cursor is not None and beyond else "unknown"
 
 
@@ -144,23 +161,21 @@ def _turned(walk: Walk, goal: Goal, last_id: str | None) -> Walk:
     return Walk(direction="older", goal=goal, verify=walk.verify, since=walk.since, high=walk.high, last=last_id)
 
 
-def _backwards(
-    thread: Thread, walk: Walk, page: Page, places: list[Key], *, last_id: str | None, last: Key | None, leads_on: bool
-) -> Reached:
-    at_start = page.next_cursor is None or not places  # nothing is older than an empty page
-    touched = thread.whole_since is not None and _touches(thread, places)
+def _backwards(thread: Thread, walk: Walk, sight: _Sight) -> Reached:
+    at_start = sight.page.next_cursor is None or not sight.places  # nothing is older than an empty page
+    touched = thread.whole_since is not None and _touches(thread, sight.places)
     if at_start or touched:
         thread = replace(thread, top=_highest(thread.top, walk.high))
     if at_start:
         return Reached(thread=replace(thread, walk=None, paged=thread.paged or walk.cursor is not None), closed=True)
     thread = replace(thread, paged=True)
-    if not leads_on:
+    if not sight.leads_on:
         return Reached(thread=replace(thread, walk=None), stuck=True)
     if walk.goal == "join" and touched:
-        if last_id is None or holds(thread, last):
+        if sight.last_id is None or holds(thread, sight.last):
             return Reached(thread=replace(thread, walk=None))
-        walk = replace(walk, goal="explain", last=last_id)
-    return Reached(thread=replace(thread, walk=replace(walk, cursor=page.next_cursor)))
+        walk = replace(walk, goal="explain", last=sight.last_id)
+    return Reached(thread=replace(thread, walk=replace(walk, cursor=sight.page.next_cursor)))
 
 
 def after_dead_cursor(thread: Thread, walk: Walk) -> Walk | None:
@@ -170,14 +185,10 @@ def after_dead_cursor(thread: Thread, walk: Walk) -> Walk | None:
     """
     if walk.cursor is None or walk.restarts > 0:
         return None
-    fresh = replace(walk, cursor=None, start="unknown", high=None, restarts=1)
+    fresh = replace(walk, cursor=None, start="unknown", joined=False, high=None, restarts=1)
     if walk.direction == "newer" and thread.whole_since is not None and not walk.verify:
         return replace(fresh, direction="older", goal="join")
     return fresh
-
-
-def _bears(page: Page, message_id: str) -> bool:
-    return any(message.id == message_id for message in page.messages)
 
 
 def _touches(thread: Thread, places: list[Key]) -> bool:
