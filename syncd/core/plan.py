@@ -6,6 +6,7 @@ from msgspec import Struct, json
 from msgspec.structs import replace
 
 from syncd.core.model import Event, Instant, Row
+from syncd.core.snapshot import Chat
 from syncd.core.thread import Errand, Thread
 
 
@@ -105,7 +106,8 @@ class Memo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     server's time at that walk. `limited_until`: the server said to ask nothing before. `feed_cursor`: the place in the
     server's own feed. `trouble`: an episode of trouble is open. `troubles`: polls in a row that ended in trouble.
     `reconciling_since`: a reconcile is under way; `reconcile_listed`: all that it compares is owed. `second_look_at`:
-    when a large loss, told of in `loss_guard`, is looked at again.
+    when a large loss, told of in `loss_guard`, is looked at again. `discovered_at`: when it was last asked which chats
+    there are, by our clock, where no list of conversations says so.
     """
 
     list_mark: Instant | None = None
@@ -120,6 +122,7 @@ class Memo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     loss_guard: str | None = None
     missing_scopes: tuple[str, ...] = ()
     poll: PollCost | None = None
+    discovered_at: Instant | None = None
 
 
 class SyncRun(Struct, frozen=True, kw_only=True):
@@ -147,6 +150,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     revisions: tuple[Revision, ...] = ()
     events: tuple[Event, ...] = ()
     threads: tuple[tuple[str, Thread], ...] = ()
+    chats: tuple[tuple[str, Chat], ...] = ()
     owe: tuple[Owed, ...] = ()
     pay: tuple[tuple[str, str, int], ...] = ()
     failures: tuple[Failure, ...] = ()

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from syncd.core.held import HeldAccount, HeldSuspects, HeldTurn
 from syncd.core.messages import message_event
-from syncd.core.model import Conversation, Event, Message
+from syncd.core.model import Conversation, Event, Instant, Message
 from syncd.core.observations import Overdue, ReconcileBegun, SuspectsSettled
 from syncd.core.pacing import SECOND_LOOK_SECONDS
 from syncd.core.plan import Owed, Plan
@@ -51,7 +51,7 @@ def plan_suspects_settled(held: HeldSuspects, settled: SuspectsSettled) -> Plan:
             *(replace(row, gone_at=settled.now) for row in held.conversations),
             *(replace(row, gone_at=settled.now) for row in held.messages),
         ),
-        events=tuple(_gone_events(held.conversations, held.messages, settled)),
+        events=tuple(gone_events(held.conversations, held.messages, settled.now)),
         unsuspect=(
             *(("conversation", row.id) for row in held.conversations),
             *(("message", row.id) for row in held.messages),
@@ -63,13 +63,11 @@ def plan_suspects_settled(held: HeldSuspects, settled: SuspectsSettled) -> Plan:
 
 
 def _is_large_loss(held: HeldSuspects) -> bool:
-    return _is_large(len(held.conversations), held.all_conversations) or _is_large(
-        len(held.messages), held.all_messages
-    )
+    return is_large(len(held.conversations), held.all_conversations) or is_large(len(held.messages), held.all_messages)
 
 
-def _is_large(lost: int, of: int) -> bool:
-    """All of an account's, or more than a fifth and more than five of them."""
+def is_large(lost: int, of: int) -> bool:
+    """Whether a loss wants a second look: all of an account's, or more than a fifth and more than five of them."""
     return lost > 0 and (lost >= of or (lost > 5 and lost * 5 > of))  # noqa: PLR2004 - the contract's own numbers
 
 
@@ -79,13 +77,12 @@ def _looked_at_again(held: HeldSuspects, due: str) -> Iterable[Owed]:
         yield Owed(kind="conversation", subject_id=id_, due_at=due, errand=Errand(verify=True))
 
 
-def _gone_events(
-    conversations: Iterable[Conversation], messages: Iterable[Message], settled: SuspectsSettled
-) -> Iterable[Event]:
+def gone_events(conversations: Iterable[Conversation], messages: Iterable[Message], now: Instant) -> Iterable[Event]:
+    """What is told of losses that are believed."""
     for conversation in conversations:
-        yield Event(kind="conversation.gone", conversation_id=conversation.id, occurred_at=settled.now)
+        yield Event(kind="conversation.gone", conversation_id=conversation.id, occurred_at=now)
     for message in messages:
-        yield message_event("message.deleted", message, settled.now)
+        yield message_event("message.deleted", message, now)
 
 
 def plan_overdue(held: HeldTurn, overdue: Overdue) -> Plan:

@@ -52,8 +52,8 @@ def write(transaction: Transaction, account: str, now: Instant, plan: Plan) -> A
     if plan.rows:
         _revise(transaction, account, now, plan)
         count += rows.upsert(connection, account, plan.rows, now=now, change_id=transaction.number)
-    for id_, thread in plan.threads:
-        _put_state(connection, "_threads (account, conversation_id, state)", account, id_, json.encode(thread).decode())
+    for id_, state in (*plan.threads, *plan.chats):
+        _put_state(connection, "_threads (account, conversation_id, state)", account, id_, json.encode(state).decode())
     if plan.forget_cursors:
         connection.exec_driver_sql(
             "UPDATE _threads SET state = json_remove(state, '$.tail_cursor', '$.walk', '$.sought') WHERE account = ?",
