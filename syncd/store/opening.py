@@ -19,6 +19,7 @@ from syncd.store.identity import (
     fetch_application_id,
     fetch_version,
 )
+from syncd.store.indexing import index_due, raw
 from syncd.store.migrate import Migration, load_migrations, make_durable, migrate
 from syncd.store.reading import connect_without_trace
 
@@ -47,6 +48,7 @@ class Writer:
         """`BEGIN IMMEDIATE` … `COMMIT`, or `ROLLBACK` when the body raises."""
         with self.connection.begin():
             yield self.connection
+            index_due(raw(self.connection))
 
     def close(self) -> None:
         """Close; when nobody else has the database open, what the WAL holds moves into the main file."""

@@ -134,3 +134,65 @@ class SuspectRow(Row, table=True):
     subject_id: str = Field(primary_key=True)
     conversation_id: str | None = None
     since: str
+
+
+class SearchDueRow(Row, table=True):
+    """A text that the search index does not yet hold as it is now; it is gone at the end of each transaction."""
+
+    __tablename__ = "_search_due"
+    number: int | None = Field(default=None, primary_key=True)
+    kind: str
+    account: str
+    owner_id: str
+    id: str
+    old_at: str | None = None
+
+
+class ConsumerRow(Row, table=True):
+    """Who follows the events, how far it has read, and how its command fails."""
+
+    __tablename__ = "_consumers"
+    name: str = Field(primary_key=True)
+    event_id: int
+    from_start: int = 0
+    updated_at: str
+    error: str | None = None
+    tries: int = 0
+    next_try_at: str | None = None
+
+
+class GapRow(Row, table=True):
+    """A run of events that were erased."""
+
+    __tablename__ = "_gaps"
+    first_id: int = Field(primary_key=True)
+    last_id: int
+    reason: str
+    erased_at: str
+
+
+class ErasedRow(Row, table=True):
+    """The id of something that was erased and is not mirrored again."""
+
+    __tablename__ = "_erased"
+    account: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    erased_at: str
+
+
+class ErasureRow(Row, table=True):
+    """An erasure whose traces in the file are still to be removed."""
+
+    __tablename__ = "_erasures"
+    id: int | None = Field(default=None, primary_key=True)
+    subject: str
+    begun_at: str
+
+
+class BackupRow(Row, table=True):
+    """A copy of the database that `backup` made."""
+
+    __tablename__ = "_backups"
+    path: str = Field(primary_key=True)
+    made_at: str

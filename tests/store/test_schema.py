@@ -60,8 +60,12 @@ EVERY_MIRRORED = "first_seen_at changed_at change_id gone_at extra"
 
 
 def names(connection: sqlite3.Connection, kind: str) -> set[str]:
-    """The names of all tables, or all views, less SQLite's own."""
-    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = ? AND name NOT LIKE 'sqlite%'", (kind,))
+    """The names of all tables, or all views, less SQLite's own and those that its full text search keeps for itself."""
+    rows = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = ? AND name NOT LIKE 'sqlite%'"
+        " AND name <> '_search' AND (name NOT GLOB '_search_*' OR name = '_search_due')",
+        (kind,),
+    )
     return {row[0] for row in rows}
 
 

@@ -287,6 +287,104 @@ CREATE TABLE _suspects (
 INSERT INTO _counters (name, value) VALUES ('change_id', 0);
 
 -- ---------------------------------------------------------------------------------------------------------------------
+-- search: full text over messages and transcripts
+--
+-- `words` holds the text as words already (core/words.py), as SQLite can't cut Chinese and the like; so the plain `ascii`
+-- tokenizer is exact, and no SQLite function of our own is needed to read or write. Triggers note what changed, and the
+-- writer indexes it at the end of the same transaction. A row's number is its second since 1970 * 2^20 + a serial number:
+-- the newest come first without sorting. `place` is a token for the conversation or proposal.
+-- ---------------------------------------------------------------------------------------------------------------------
+
+CREATE VIRTUAL TABLE _search USING fts5 (
+  account UNINDEXED, kind UNINDEXED, owner_id UNINDEXED, id UNINDEXED, place, sender, words, tokenize = 'ascii'
+);
+
+-- `old_at`: where the text stood in the index before; NULL when it is new.
+CREATE TABLE _search_due (
+  number INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL,
+  account TEXT NOT NULL,
+  owner_id TEXT NOT NULL,
+  id TEXT NOT NULL,
+  old_at TEXT
+);
+
+CREATE TRIGGER messages_search_insert AFTER INSERT ON messages WHEN new.content <> '' BEGIN
+  INSERT INTO _search_due (kind, account, owner_id, id, old_at) VALUES ('message', new.account, new.conversation_id, new.id, NULL);
+END;
+CREATE TRIGGER messages_search_update AFTER UPDATE ON messages WHEN
+  old.content IS NOT new.content OR old.created_at IS NOT new.created_at
+  OR old.conversation_id IS NOT new.conversation_id OR old.sender_name IS NOT new.sender_name
+  OR old.sender_user_id IS NOT new.sender_user_id OR old.is_from_viewer IS NOT new.is_from_viewer BEGIN
+  INSERT INTO _search_due (kind, account, owner_id, id, old_at) VALUES
+    ('message', new.account, new.conversation_id, new.id, coalesce(old.created_at, old.first_seen_at));
+END;
+CREATE TRIGGER messages_search_delete AFTER DELETE ON messages WHEN old.content <> '' BEGIN
+  INSERT INTO _search_due (kind, account, owner_id, id, old_at) VALUES
+    ('message', old.account, old.conversation_id, old.id, coalesce(old.created_at, old.first_seen_at));
+END;
+CREATE TRIGGER interview_messages_search_insert AFTER INSERT ON interview_messages WHEN new.content <> '' BEGIN
+  INSERT INTO _search_due (kind, account, owner_id, id, old_at) VALUES ('interview', new.account, new.proposal_id, new.id, NULL);
+END;
+CREATE TRIGGER interview_messages_search_update AFTER UPDATE ON interview_messages WHEN
+  old.content IS NOT new.content OR old.sent_at IS NOT new.sent_at OR old.role IS NOT new.role BEGIN
+  INSERT INTO _search_due (kind, account, owner_id, id, old_at) VALUES
+    ('interview', new.account, new.proposal_id, new.id, coalesce(old.sent_at, old.first_seen_at));
+END;
+CREATE TRIGGER interview_messages_search_delete AFTER DELETE ON interview_messages WHEN old.content <> '' BEGIN
+  INSERT INTO _search_due (kind, account, owner_id, id, old_at) VALUES
+    ('interview', old.account, old.proposal_id, old.id, coalesce(old.sent_at, old.first_seen_at));
+END;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- feed and erasure: who follows the events and how far they are; what was erased and may not come back
+-- ---------------------------------------------------------------------------------------------------------------------
+
+-- `from_start`: it wants the events about history too. `error`, `tries`, `next_try_at`: its command fails.
+CREATE TABLE _consumers (
+  name TEXT NOT NULL,
+  event_id INTEGER NOT NULL,
+  from_start INTEGER NOT NULL DEFAULT 0,
+  updated_at TEXT NOT NULL,
+  error TEXT,
+  tries INTEGER NOT NULL DEFAULT 0,
+  next_try_at TEXT,
+  PRIMARY KEY (name)
+);
+
+-- Events that are no longer there: a run of ids, why (erasure or retention), and since when.
+CREATE TABLE _gaps (
+  first_id INTEGER NOT NULL,
+  last_id INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  erased_at TEXT NOT NULL,
+  PRIMARY KEY (first_id)
+);
+
+-- Kept of what was erased: its id alone. `kind`: candidate, proposal, conversation, message or interview.
+CREATE TABLE _erased (
+  account TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  id TEXT NOT NULL,
+  erased_at TEXT NOT NULL,
+  PRIMARY KEY (account, kind, id)
+) WITHOUT ROWID;
+
+-- Erasures whose rows are gone but whose traces in the file may be left. `subject`: what it was, in words without names.
+CREATE TABLE _erasures (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  subject TEXT NOT NULL,
+  begun_at TEXT NOT NULL
+);
+
+-- Copies that `backup` made; those that still hold a person who was erased are named.
+CREATE TABLE _backups (
+  path TEXT NOT NULL,
+  made_at TEXT NOT NULL,
+  PRIMARY KEY (path)
+);
+
+-- ---------------------------------------------------------------------------------------------------------------------
 -- Indexes
 -- ---------------------------------------------------------------------------------------------------------------------
 
