@@ -17,6 +17,7 @@ from syncd.daemon import Holder, holding, run
 from syncd.engine.account import Mirror, Policy
 from syncd.errors import ConfigError, DatabaseError, NoDatabaseError
 from syncd.ops.door import Progress, ask_holder, take_lock
+from syncd.ops.notify import Supervisor
 from syncd.sources.http import PoliteClient
 from syncd.sources.opentrain import OpenTrain
 from syncd.store.apply import Recorded
@@ -172,7 +173,7 @@ def run_daemon(settings: Settings, reload: Callable[[], Settings]) -> None:
 
 async def _run_daemon(settings: Settings, reload: Callable[[], Settings]) -> None:
     async with hold(settings, os.environ) as holder:
-        await run(holder, reload)
+        await run(holder, reload, Supervisor(os.environ))
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,8 +17,13 @@ from syncd.engine.account import Log, Mirror
 from syncd.engine.outcome import Outcome
 from syncd.engine.poll import poll
 from syncd.errors import SyncdError, UsageError
+from syncd.ops.disk import check_room
 from syncd.ops.door import Door, Progress
+from syncd.ops.notify import Supervisor
+from syncd.ops.service import Meter, Outlets, Service, Wishes
 from syncd.protocols import Clock
+from syncd.sources.heartbeat import send_heartbeat
+from syncd.store.figures import measure_files, read_figures
 from syncd.store.writing import StoreWriter
 
 Build = Callable[[Account], Mirror]
@@ -57,6 +62,7 @@ class Holder:
                 mirror = self._build(account)
                 opened = Opened(account=name, now=now, source=account.source, base_url=account.base_url)
                 mirror.is_same_place = await self.store.apply(opened)
+                mirror.check_room = lambda: check_room(settings.db_path)
                 self.mirrors[name] = mirror
 
     def turn(self, name: str) -> asyncio.Lock:
@@ -104,9 +110,9 @@ async def holding(
         await store.close()
 
 
-async def run(holder: Holder, reload: Callable[[], Settings]) -> None:
+async def run(holder: Holder, reload: Callable[[], Settings], supervisor: Supervisor) -> None:
     """Poll every account at its own pace until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
-    daemon = Daemon(holder, reload)
+    daemon = Daemon(holder, reload, supervisor)
     with _signals(daemon):
         await daemon.run()
 
@@ -114,10 +120,14 @@ async def run(holder: Holder, reload: Callable[[], Settings]) -> None:
 class Daemon:
     """The schedule: one job an account, each placing its next poll when one is over."""
 
-    def __init__(self, holder: Holder, reload: Callable[[], Settings]) -> None:
+    def __init__(self, holder: Holder, reload: Callable[[], Settings], supervisor: Supervisor) -> None:
         self.holder = holder
+        self.clock = holder.clock
+        self.log = holder.log
         self.stopping = asyncio.Event()
+        self.service = _build_service(supervisor, self)
         self._reload = reload
+        self._reloading = asyncio.Lock()
         self._polls: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         # A poll that comes late is still wanted, and wanted once.
@@ -130,13 +140,16 @@ class Daemon:
         self._scheduler.start()
         for name in self.holder.mirrors:
             self.schedule(name, await self._first_delay(name))
-        self.holder.log("daemon.started", accounts=len(self.holder.mirrors))
+        self.service.open(_wishes(self.holder.settings))
+        self.log("daemon.started", accounts=len(self.holder.mirrors))
         await self.stopping.wait()
+        self.service.say_stopping()
         self._scheduler.shutdown(wait=False)
         for task in (*self._polls.values(), *self._tasks):
             task.cancel()
         await asyncio.gather(*self._polls.values(), *self._tasks, return_exceptions=True)
-        self.holder.log("daemon.stopped")
+        await self.service.close()
+        self.log("daemon.stopped")
 
     async def _first_delay(self, name: str) -> float:
         """Nothing, unless an earlier process was told to wait."""
@@ -148,26 +161,28 @@ class Daemon:
         """Place the account's next poll, in seconds from now."""
         due = datetime.now(UTC) + timedelta(seconds=delay)
         self._scheduler.add_job(self._begin, "date", run_date=due, args=[name], id=name, replace_existing=True)
+        self.service.signs.wait(name, self.clock.monotonic() + delay)
 
     async def _begin(self, name: str) -> None:
         """Poll beside the scheduler, so that a stop can break the poll off."""
         if name in self.holder.mirrors and not self.stopping.is_set():
+            self.service.signs.begin(name)
             self._polls[name] = asyncio.get_running_loop().create_task(self._poll(name))
 
     async def _poll(self, name: str) -> None:
+        delay, state, retry_at, seconds = _AFTER_A_BUG_SECONDS, None, None, 0.0
         try:
             outcome = await self.holder.poll(name)
             delay = self._delay(name, outcome)
+            state, retry_at, seconds = outcome.verdict.state, outcome.verdict.retry_at, outcome.cost.seconds
+            self.service.signs.unread = await self.holder.store.count_unread()
         except SyncdError as error:
-            self.holder.log("poll.failed", level="error", account=name, error=str(error))
-            delay = _AFTER_A_BUG_SECONDS
+            self.log("poll.failed", level="error", account=name, error=str(error))
         except Exception as error:  # noqa: BLE001 - a mistake of ours in one account must not stop the others
-            self.holder.log(
-                "poll.internal_error", level="error", account=name, error=f"{type(error).__name__}: {error}"
-            )
-            delay = _AFTER_A_BUG_SECONDS
+            self.log("poll.internal_error", level="error", account=name, error=f"{type(error).__name__}: {error}")
         if name in self.holder.mirrors:
             self.schedule(name, delay)
+            self.service.note_poll(name, state=state, retry_at=retry_at, seconds=seconds)
 
     def _delay(self, name: str, outcome: Outcome) -> float:
         policy = self.holder.mirrors[name].policy
@@ -181,22 +196,70 @@ class Daemon:
 
     def reload(self) -> None:
         """Read the configuration again, beside everything else; a broken one changes nothing."""
-        task = asyncio.get_running_loop().create_task(self._take_up())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._start(self._take_up())
 
     async def _take_up(self) -> None:
-        try:
-            settings = self._reload()
-        except SyncdError as error:
-            self.holder.log("config.refused", level="error", error=str(error))
-            return
+        async with self._reloading:
+            self.service.say_reloading()
+            try:
+                await self._reconfigure(self._reload())
+            except SyncdError as error:
+                self.log("config.refused", level="error", error=str(error))
+            self.service.say_reloaded()
+
+    async def _reconfigure(self, settings: Settings) -> None:
+        self.service.take_up(_wishes(settings))
         before = dict(self.holder.mirrors)
         await self.holder.configure(settings)
+        self.service.signs.keep_only(list(self.holder.mirrors))
         for name, mirror in self.holder.mirrors.items():
             if before.get(name) is not mirror:
                 self.schedule(name, await self._first_delay(name))
-        self.holder.log("config.reloaded", accounts=len(self.holder.mirrors))
+        self.log("config.reloaded", accounts=len(self.holder.mirrors))
+
+    def read_meters(self) -> dict[str, Meter]:
+        """Every account's meter; called from other threads too."""
+        return {name: _read_meter(mirror) for name, mirror in list(self.holder.mirrors.items())}
+
+    def poll_soon(self) -> None:
+        """Connect anew, and poll at once whatever is not told to wait."""
+        for name, mirror in self.holder.mirrors.items():
+            mirror.source.drop_connections()
+            if self._scheduler.get_job(name) is not None:
+                self._start(self._reschedule(name))
+
+    async def _reschedule(self, name: str) -> None:
+        self.schedule(name, await self._first_delay(name))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _build_service(supervisor: Supervisor, daemon: Daemon) -> Service:
+    path = daemon.holder.settings.db_path
+    outlets = Outlets(
+        read_rows=lambda: read_figures(path), measure_files=lambda: measure_files(path), send_heartbeat=send_heartbeat
+    )
+    return Service(supervisor, daemon, outlets)
+
+
+def _wishes(settings: Settings) -> Wishes:
+    return Wishes(
+        listen=None if settings.metrics is None else settings.metrics.address,
+        heartbeat_url=None if settings.heartbeat is None else settings.heartbeat.url,
+    )
+
+
+def _read_meter(mirror: Mirror) -> Meter:
+    cost = mirror.source.cost
+    return Meter(
+        requests=cost.requests,
+        by_status=dict(cost.by_status),
+        rows=mirror.store.rows_written(mirror.account),
+        sits_until=mirror.sits_until,
+    )
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What the engine needs from the outside; each interface is owned here, by its consumer."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
@@ -62,6 +63,10 @@ class Cost(Protocol):
     def received_bytes(self) -> int:
         """How many bytes of answers came."""
 
+    @property
+    def by_status(self) -> Mapping[int, int]:
+        """How many answers came, by HTTP status."""
+
 
 class Source(Protocol):
     """A server that is mirrored."""
@@ -69,6 +74,9 @@ class Source(Protocol):
     @property
     def cost(self) -> Cost:
         """What it has cost so far."""
+
+    def drop_connections(self) -> None:
+        """Connect anew for what comes next: after a suspend the old connections lead nowhere."""
 
     async def close(self) -> None:
         """Let go of every connection."""

@@ -61,7 +61,7 @@ class Clocks(Struct, frozen=True, kw_only=True):
 
 
 def measure_jump(before: Clocks, now: Clocks) -> float:
-    """Seconds that the wall clock went further than time did, by a suspend or a hand; negative: set back; 0: neither."""
+    """Seconds that the wall clock went further than time did, by a suspend or by hand; negative: set back."""
     drift = (now.wall - before.wall) - (now.monotonic - before.monotonic)
     return drift if abs(drift) >= JUMP_SECONDS else 0.0
 

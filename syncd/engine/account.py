@@ -39,7 +39,8 @@ class BaseMirror:
     """One account under the engine's care, from one poll to the next, whatever its source.
 
     `settings`: what it was built from, to tell a change of configuration. `is_same_place`: its rows came from this
-    very address.
+    very address. `sits_until`: while a wait is sat out, its end on the clock that only grows. `check_room` raises
+    StoreTroubleError where what comes could not be stored.
     """
 
     account: str
@@ -52,6 +53,8 @@ class BaseMirror:
     is_same_place: bool = True
     identity: Identity | None = None
     tally: Tally = field(default_factory=Tally)
+    sits_until: float | None = None
+    check_room: Callable[[], None] = field(default=lambda: None)
 
     def missing_scopes(self) -> tuple[str, ...]:
         """The scopes that a whole mirror wants and the token lacks; none where the source knows no scopes."""

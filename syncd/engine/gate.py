@@ -65,6 +65,7 @@ class Gate:
         if left > SIT_OUT_SECONDS:
             raise RateLimitedError("the server says to wait", retry_after=left)
         if left > 0:
+            self._mirror.sits_until = open_at
             await self._mirror.clock.sleep(left)
 
     async def resume(self) -> None:

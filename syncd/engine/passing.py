@@ -6,7 +6,15 @@ from typing import TypeVar
 from syncd.core.observations import Failed
 from syncd.engine.account import BaseMirror, Mirror, PassEndedError
 from syncd.engine.gate import Gate
-from syncd.errors import AuthError, FetchError, ForbiddenError, RateLimitedError, SyncdError, UnreachableError
+from syncd.errors import (
+    AuthError,
+    FetchError,
+    ForbiddenError,
+    RateLimitedError,
+    StoreTroubleError,
+    SyncdError,
+    UnreachableError,
+)
 
 _T = TypeVar("_T")
 
@@ -18,6 +26,7 @@ class BasePass:
 
     def __init__(self, mirror: BaseMirror) -> None:
         self.gate = Gate(mirror)
+        self._check_room = mirror.check_room
         self.trouble: SyncdError | None = None
         self._in_a_row = 0
 
@@ -26,8 +35,9 @@ class BasePass:
         if self.trouble is not None:
             raise PassEndedError(self.trouble)
         try:
+            self._check_room()
             answer = await self.gate.ask(fetch)
-        except (AuthError, RateLimitedError) as error:
+        except (AuthError, RateLimitedError, StoreTroubleError) as error:
             raise self.end(error) from None
         except UnreachableError as error:
             if error.reason == "connect":
@@ -73,7 +83,7 @@ class Pass(BasePass):
         mirror.log("failure", level="warning", kind=kind, subject_id=subject_id, reason=reason, request_id=request_id)
 
     async def list_still_answers(self) -> bool:
-        """Whether the list still answers the same viewer with the same scopes, so that a 403 is a thing's own; asked once a pass."""
+        """Whether the list still answers for the same viewer and scopes, so that a 403 is a thing's own; asked once."""
         if self._list_answers is None:
             self._list_answers = await self._ask_list()
         return self._list_answers

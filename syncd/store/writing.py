@@ -100,6 +100,11 @@ class StoreWriter:
         sql = "SELECT account FROM accounts WHERE removed_at IS NULL"
         return list(await self.read(lambda connection: connection.exec_driver_sql(sql).scalars().all()))
 
+    async def count_unread(self) -> int:
+        """How many conversations of all present accounts are unread."""
+        sql = "SELECT COUNT(*) FROM conversations WHERE unread_count > 0 AND gone_at IS NULL"
+        return int(await self.read(lambda connection: connection.exec_driver_sql(sql).scalar_one()))
+
     async def sum_up_history(self, account: str) -> None:
         """Log in one line what the account's events about history are, and mark them as logged."""
         await self.read(lambda connection: self._sum_up(connection, account))
@@ -257,6 +262,4 @@ def _translated(error: Exception) -> Exception:
     if not isinstance(cause, sqlite3.Error):
         return error
     name = getattr(cause, "sqlite_errorname", "SQLITE_ERROR")
-    return StoreTroubleError(
-        f"the database refused a write ({name}: {cause}); free disk space or end what holds it"
-    )
+    return StoreTroubleError(f"the database refused a write ({name}: {cause}); free disk space or end what holds it")
