@@ -18,6 +18,7 @@ from syncd.core.model import (
     Transcript,
 )
 from syncd.core.observations import Observation
+from syncd.core.snapshot import NotModified, Roster, Snapshot, Subject, SubjectKind
 
 Direction = Literal["older", "newer"]
 
@@ -114,6 +115,25 @@ class PagedSource(Source, ChangeFeed, Protocol):
 
     async def fetch_job_proposals(self, job_id: str, cursor: str | None) -> DossierPage:
         """A page of one job's proposals, newest first."""
+
+
+class SnapshotSource(Source, Protocol):
+    """A server whose chats come whole; it raises what a PagedSource does."""
+
+    async def fetch_chat(self, kind: SubjectKind, id: str, etag: str | None) -> Snapshot | NotModified:
+        """All messages of one chat; NotModified when it still is what `etag` names."""
+
+    async def fetch_jobs(self) -> Roster:
+        """Every job; as the server must answer this whatever it holds, it also tells an outage from one bad id."""
+
+    async def fetch_job(self, id: str) -> Subject:
+        """One job; NotFoundError when there is none."""
+
+    async def fetch_candidates(self, job_id: str) -> Roster:
+        """The candidates of one job."""
+
+    async def fetch_candidate(self, id: str) -> Subject:
+        """One candidate; NotFoundError when there is none."""
 
 
 class Store(Protocol):

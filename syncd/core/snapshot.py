@@ -1,7 +1,7 @@
 """A source that answers with a whole chat at once: no cursor, no page, and absence means what it says.
 
-*chat*: a conversation of such a source. *subject*: the job or the candidate that a chat is about. *snapshot*: all that a
-chat holds, as one answer brought it. *round*: one poll over the chats that are due.
+*chat*: a conversation of such a source. *subject*: the job or the candidate that a chat is about. *snapshot*: all that
+a chat holds, as one answer brought it. *round*: one poll over the chats that are due.
 """
 
 from typing import Literal
@@ -70,9 +70,10 @@ class NotModified(Struct, frozen=True, kw_only=True):
 class Chat(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is remembered of one chat between two looks at it.
 
-    `history_before`: what was created earlier, and stored before the first snapshot was whole, is history. `whole_since`:
-    when that was, by our clock. `interval`: seconds between its last two looks; `next_poll_at` None: it is looked at in
-    the next round. `doubted_until`: a loss is held back until a look after that agrees. `first_pass`: the first pass found it.
+    `history_before`: what was created earlier, and came with the first snapshot, is history. `whole_since`: when that
+    came, by our clock. `first_pass`: the first pass found the chat. `interval`: seconds between its last two looks.
+    `next_poll_at` None: it is looked at in the next round. `doubted_until`: a loss is held back until a look after that
+    agrees.
     """
 
     history_before: Instant

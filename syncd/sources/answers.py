@@ -1,10 +1,10 @@
 """What came back: an answer to use, or the error that says what to do about it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from httpx import codes
 from msgspec import Struct
@@ -23,6 +23,8 @@ from syncd.errors import (
 )
 from syncd.sources.json_text import parse_json
 from syncd.sources.retry_after import retry_after
+
+T = TypeVar("T")
 
 TEXT_LIMIT: Final = 200
 """How many characters of a server's own words an error repeats."""
@@ -93,6 +95,16 @@ def parse_answer(reply: Reply, ours: Instant, *, conditional: bool = False) -> A
         request_id=request_id(reply, body),
         etag=_etag(reply),
     )
+
+
+def parsed(answer: Answer, parse_answer: Callable[[Answer], T]) -> T:
+    """What the answer says; an error of its shape carries the id that support asks for."""
+    try:
+        return parse_answer(answer)
+    except ProtocolError as error:
+        raise ProtocolError(
+            str(error), reason=error.reason, request_id=answer.request_id, status=answer.status
+        ) from None
 
 
 def refusal(reply: Reply, ours: Instant) -> FetchError:

@@ -15,10 +15,11 @@ from syncd.core.model import (
     Page,
     Transcript,
 )
-from syncd.errors import NotFoundError, ProtocolError
+from syncd.errors import NotFoundError
 from syncd.protocols import Direction
 from syncd.sources import opentrain_hiring as hiring
 from syncd.sources import opentrain_parse as parse
+from syncd.sources.answers import parsed
 from syncd.sources.http import Answer, HttpCost, PoliteClient
 
 T = TypeVar("T")
@@ -85,12 +86,12 @@ class OpenTrain:
         """Send one message of at most 10,000 characters, once: UnreachableError "connect" says that it never left."""
         body = {"conversationId": conversation_id, "content": content}
         answer = await self._client.post_json(f"{_API}/messages", body)
-        return _parsed(answer, lambda answer: parse.parse_sent(answer, conversation_id))
+        return parsed(answer, lambda answer: parse.parse_sent(answer, conversation_id))
 
     async def open_conversation(self, proposal_id: str) -> str:
         """The id of the proposal's conversation, which is opened if there is none yet."""
         answer = await self._client.post_json(f"{_API}/proposals/{_segment(proposal_id)}/conversation")
-        return _parsed(answer, parse.parse_opened)
+        return parsed(answer, parse.parse_opened)
 
     def drop_connections(self) -> None:
         """Connect anew for what comes next."""
@@ -101,17 +102,7 @@ class OpenTrain:
         await self._client.close()
 
     async def _get(self, path: str, params: Mapping[str, str], parse_answer: Callable[[Answer], T]) -> T:
-        return _parsed(await self._client.get_json(_API + path, params), parse_answer)
-
-
-def _parsed(answer: Answer, parse_answer: Callable[[Answer], T]) -> T:
-    """What the answer says; an error of its shape carries the id that support asks for."""
-    try:
-        return parse_answer(answer)
-    except ProtocolError as error:
-        raise ProtocolError(
-            str(error), reason=error.reason, request_id=answer.request_id, status=answer.status
-        ) from None
+        return parsed(await self._client.get_json(_API + path, params), parse_answer)
 
 
 def _paging(cursor: str | None, limit: int = _PAGE_LIMIT) -> dict[str, str]:
