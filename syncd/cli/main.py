@@ -23,6 +23,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "syncd.cli.reading": ("inbox", "thread", "sql"),
     "syncd.cli.simulating": ("simulate",),
     "syncd.cli.demo": ("demo",),
+    "syncd.cli.searching": ("search",),
     "syncd.cli.setup": ("init",),
 }
 """Each family's module, which holds a typer application named `app`, and its commands in the order of the help."""

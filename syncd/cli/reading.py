@@ -8,6 +8,7 @@ import typer
 from syncd.cli.conversations import print_inbox, print_thread
 from syncd.cli.database import check_account, choose_account, find_database, open_database
 from syncd.cli.options import AccountOption, JsonOption, Places, new_family, with_places
+from syncd.cli.pager import paging
 from syncd.cli.render import make_console, print_csv, print_json_rows, print_rows
 from syncd.cli.safe import make_safe
 from syncd.errors import SyncdError, UsageError
@@ -65,7 +66,8 @@ def inbox(
     if as_json:
         print_json_rows(rows)
     else:
-        print_inbox(make_console(), rows, total, now)
+        with paging() as console:
+            print_inbox(console, rows, total, now)
 
 
 @app.command()
@@ -88,7 +90,8 @@ def thread(
     if as_json:
         print_json_rows(messages)
     else:
-        print_thread(make_console(), about, messages, now)
+        with paging() as console:
+            print_thread(console, about, messages, now)
 
 
 @app.command()

@@ -3,11 +3,13 @@
 import sqlite3
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING
 
 from syncd.core.times import as_datetime
 from syncd.core.words import join_words
+
+if TYPE_CHECKING:  # it is slow to import, and readers need none of it
+    from sqlalchemy import Connection
 
 _SERIALS = 1 << 20
 """How many texts of one second have a number of their own."""
@@ -28,7 +30,7 @@ _TEXTS = {
 }
 
 
-def raw(connection: Connection) -> sqlite3.Connection:
+def raw(connection: "Connection") -> sqlite3.Connection:
     """SQLite's own connection, without SQLAlchemy's cost for each statement and without its transactions."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - the engine is built on one
