@@ -162,7 +162,9 @@ def _turned(walk: Walk, goal: Goal, last_id: str | None) -> Walk:
 
 
 def _backwards(thread: Thread, walk: Walk, sight: _Sight) -> Reached:
-    at_start = sight.page.next_cursor is None or not sight.places  # nothing is older than an empty page
+    short = len(sight.places) < sight.page.limit
+    # Nothing is older than an empty page, nor than a short one whose cursor leads back to itself.
+    at_start = sight.page.next_cursor is None or not sight.places or (short and not sight.leads_on)
     touched = thread.whole_since is not None and _touches(thread, sight.places)
     if at_start or touched:
         thread = replace(thread, top=_highest(thread.top, walk.high))

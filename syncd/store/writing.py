@@ -147,6 +147,13 @@ class StoreWriter:
         self._writer.close()
 
     def _work(self) -> None:
+        try:
+            self._labour()
+        except Exception as error:  # noqa: BLE001 - a mistake of ours, in the log's announcer say
+            while (job := self._jobs.get()) is not None:  # whoever asks is told, instead of waiting for ever
+                _refuse(job, StoreTroubleError(f"the writer has stopped ({type(error).__name__}); restart syncd"))
+
+    def _labour(self) -> None:
         with suppress(DBAPIError):  # if the disk refuses now, the next start logs them
             self._announce(self._unlogged())
             self._commit([])
