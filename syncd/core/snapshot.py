@@ -72,8 +72,8 @@ class Chat(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `history_before`: what was created earlier, and came with the first snapshot, is history. `whole_since`: when that
     came, by our clock. `first_pass`: the first pass found the chat. `interval`: seconds between its last two looks.
-    `next_poll_at` None: it is looked at in the next round. `doubted_until`: a loss is held back until a look after that
-    agrees.
+    `next_poll_at` None: it is looked at in the next round. `looked_at`: when it last came whole. `doubted_until`: a
+    loss is held back until a look after that agrees.
     """
 
     history_before: Instant
@@ -82,4 +82,43 @@ class Chat(Struct, frozen=True, kw_only=True, omit_defaults=True):
     etag: str | None = None
     interval: float = 0.0
     next_poll_at: Instant | None = None
+    looked_at: Instant | None = None
     doubted_until: Instant | None = None
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Which chats are mirrored, by the ids of their subjects; None: all that there are."""
+
+    jobs: frozenset[str] | None = None
+    candidates: frozenset[str] | None = None
+
+    def includes(self, conversation_id: str) -> bool:
+        """Whether a chat is to be mirrored."""
+        kind, id_ = parse_chat_id(conversation_id)
+        ids = self.jobs if kind == "job" else self.candidates
+        return ids is None or id_ in ids
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The chats that are asked for by name, whether they exist or not."""
+        jobs = (chat_id("job", id_) for id_ in self.jobs or ())
+        return frozenset((*jobs, *(chat_id("candidate", id_) for id_ in self.candidates or ())))
+
+
+class Due(Struct, frozen=True, kw_only=True):
+    """A chat whose turn has come; `etag` None asks for all of it. `ask_subject`: first, whether it exists at all."""
+
+    conversation_id: str
+    etag: str | None = None
+    ask_subject: bool = False
+
+
+class Doubtful(Struct, frozen=True):
+    """A chat that held messages came empty: its subject has to say what that means."""
+
+
+class Pace(Struct, frozen=True, kw_only=True):
+    """How often a chat is looked at, in seconds: while it talks, and when nothing has happened for long."""
+
+    poll_seconds: float
+    idle_seconds: float

@@ -67,7 +67,8 @@ def load_owed(connection: Connection, account: str, kind: str, ids: Iterable[str
     }
 
 
-def _failure(connection: Connection, account: str, kind: str, subject_id: str) -> Failure | None:
+def load_failure(connection: Connection, account: str, kind: str, subject_id: str) -> Failure | None:
+    """The row in `failures` of that subject."""
     row = _one(
         connection,
         "SELECT kind, subject_id, reason, request_id, tries, first_failed_at, next_try_at FROM failures"
@@ -97,7 +98,7 @@ def load_thread(
         conversation=conversation,
         thread=thread,
         owed=owed,
-        failure=_failure(connection, account, "conversation", conversation_id),
+        failure=load_failure(connection, account, "conversation", conversation_id),
         messages=messages,
         suspects=_suspected(connection, account, "message", messages),
         newest_inbound=newest,
@@ -232,7 +233,7 @@ def load_proposal(
         interview=_first(rows.select(connection, Interview, "account = ? AND proposal_id = ?", about)),
         messages={message.id: message for message in messages},
         owed=load_owed(connection, account, kind, [proposal_id]).get(proposal_id),
-        failure=_failure(connection, account, kind, proposal_id),
+        failure=load_failure(connection, account, kind, proposal_id),
         active_at=active[0],
     )
 

@@ -7,7 +7,7 @@ from syncd.core import entries, health, messages, proposals, reconcile
 from syncd.core import observations as seen
 from syncd.core.model import Conversation
 from syncd.core.plan import Plan
-from syncd.store import held
+from syncd.store import held, snapshot
 from syncd.store.apply import Applied, Transaction, write
 
 Planner = Callable[[Transaction, Any], Plan]
@@ -45,6 +45,7 @@ def _plan_feed(tx: Transaction, o: seen.FeedRead) -> Plan:
 
 
 _PLANNERS: dict[type[seen.Observation], Planner] = {
+    **snapshot.PLANNERS,
     seen.Opened: _of_account(health.plan_opened),
     seen.Accepted: _of_account(health.plan_accepted),
     seen.Removed: _of_account(health.plan_removed),
