@@ -9,16 +9,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from syncd import logs
-from syncd.config.credentials import resolve_token
-from syncd.config.models import Account, OpenTrainAccount, Settings
+from syncd.config.credentials import resolve_headers, resolve_token, wants_token
+from syncd.config.models import Account, OpenATSAccount, OpenTrainAccount, Settings
 from syncd.core.model import Instant
+from syncd.core.snapshot import Wanted
 from syncd.core.times import render_time
 from syncd.daemon import Holder, holding, run
-from syncd.engine.account import Mirror, Policy
-from syncd.errors import ConfigError, DatabaseError, NoDatabaseError
+from syncd.engine.account import BaseMirror, Log, Mirror, Policy
+from syncd.engine.snapshot_round import SnapshotMirror
+from syncd.errors import AuthError, DatabaseError, NoDatabaseError
 from syncd.ops.door import Progress, ask_holder, take_lock
 from syncd.ops.notify import Supervisor
 from syncd.sources.http import PoliteClient
+from syncd.sources.openats import OpenATS
 from syncd.sources.opentrain import OpenTrain
 from syncd.store.apply import Recorded
 from syncd.store.opening import open_writer
@@ -79,33 +82,38 @@ def log_line(event: str, *, level: str = "info", **fields: object) -> None:
     getattr(logs.get_logger(), level)(event, **fields)
 
 
-def policy_of(account: OpenTrainAccount) -> Policy:
+def policy_of(account: Account) -> Policy:
     """The account's settings as the engine reads them."""
     return Policy(
         poll_seconds=account.poll_seconds,
         idle_seconds=account.idle_seconds,
         concurrency=account.concurrency,
         reconcile_seconds=account.reconcile_hours * 3600,
-        every_proposal=account.proposals == "all",
+        every_proposal=isinstance(account, OpenTrainAccount) and account.proposals == "all",
         overdue_seconds=account.overdue_after,
     )
 
 
-def token_asker(account: OpenTrainAccount, environ: Mapping[str, str]) -> Callable[[], str]:
+def token_asker(account: Account, environ: Mapping[str, str]) -> Callable[[], str]:
     """What gives the account's token, anew each time it is asked; every token it ever gave stays out of the logs."""
 
     def ask() -> str:
-        token = resolve_token(account, environ).reveal()
+        secret = resolve_token(account, environ)
+        token = "" if secret is None else secret.reveal()
         logs.register_secret(token)
         return token
 
     return ask
 
 
-def build_mirror(account: Account, store: StoreWriter, environ: Mapping[str, str]) -> Mirror:
+def build_mirror(account: Account, store: StoreWriter, environ: Mapping[str, str]) -> BaseMirror:
     """An account, ready to be polled."""
-    if not isinstance(account, OpenTrainAccount):
-        raise ConfigError(f"account {account.name}: this version can't mirror source {account.source} yet")
+    if isinstance(account, OpenATSAccount):
+        return _build_openats(account, store, environ)
+    return _build_opentrain(account, store, environ)
+
+
+def _build_opentrain(account: Account, store: StoreWriter, environ: Mapping[str, str]) -> Mirror:
     clock = RealClock()
     client = PoliteClient(
         account.base_url,
@@ -113,19 +121,59 @@ def build_mirror(account: Account, store: StoreWriter, environ: Mapping[str, str
         token=token_asker(account, environ),
         concurrency=account.concurrency,
     )
-
-    def log(event: str, *, level: str = "info", **fields: object) -> None:
-        log_line(event, level=level, account=account.name, **fields)
-
     return Mirror(
         account=account.name,
         source=OpenTrain(client),
         store=store,
         clock=clock,
         policy=policy_of(account),
-        log=log,
+        log=_logger(account),
         settings=account,
     )
+
+
+def _build_openats(account: OpenATSAccount, store: StoreWriter, environ: Mapping[str, str]) -> SnapshotMirror:
+    clock = RealClock()
+    token = token_asker(account, environ) if wants_token(account) else None
+    headers: dict[str, str] = {}
+    try:
+        headers = {name: secret.reveal() for name, secret in resolve_headers(account, environ).items()}
+    except AuthError as trouble:
+        token = _refusing(trouble)  # a state of this account, told at its polls, and no end of the others
+    for text in headers.values():
+        logs.register_secret(text)
+    client = PoliteClient(account.base_url, clock=clock, token=token, headers=headers, concurrency=account.concurrency)
+    return SnapshotMirror(
+        account=account.name,
+        source=OpenATS(client),
+        store=store,
+        clock=clock,
+        policy=policy_of(account),
+        log=_logger(account),
+        settings=account,
+        wanted=Wanted(jobs=_ids(account.jobs), candidates=_ids(account.candidates)),
+    )
+
+
+def _ids(configured: str | tuple[int, ...]) -> frozenset[str] | None:
+    """The ids as text; None for all."""
+    return None if isinstance(configured, str) else frozenset(str(id_) for id_ in configured)
+
+
+def _refusing(trouble: AuthError) -> Callable[[], str]:
+    """What answers every question for a token with the trouble."""
+
+    def ask() -> str:
+        raise trouble
+
+    return ask
+
+
+def _logger(account: Account) -> Log:
+    def log(event: str, *, level: str = "info", **fields: object) -> None:
+        log_line(event, level=level, account=account.name, **fields)
+
+    return log
 
 
 def perform(

@@ -13,9 +13,9 @@ from syncd.config.models import Account, Settings
 from syncd.core.observations import Accepted, Opened, Removed
 from syncd.core.pacing import next_interval
 from syncd.core.times import seconds_between
-from syncd.engine.account import Log, Mirror
+from syncd.engine.account import BaseMirror, Log
 from syncd.engine.outcome import Outcome
-from syncd.engine.poll import poll
+from syncd.engine.polling import poll_any
 from syncd.errors import SyncdError, UsageError
 from syncd.ops.disk import check_room
 from syncd.ops.door import Door, Progress
@@ -26,7 +26,7 @@ from syncd.sources.heartbeat import send_heartbeat
 from syncd.store.figures import measure_files, read_figures
 from syncd.store.writing import StoreWriter
 
-Build = Callable[[Account], Mirror]
+Build = Callable[[Account], BaseMirror]
 
 _PROGRESS_SECONDS = 0.2
 _AFTER_A_BUG_SECONDS = 60.0
@@ -40,7 +40,7 @@ class Holder:
         self.store = store
         self.clock = clock
         self.log = log
-        self.mirrors: dict[str, Mirror] = {}
+        self.mirrors: dict[str, BaseMirror] = {}
         self.intervals: dict[str, float] = {}
         self.polled = asyncio.Event()
         self._build = build
@@ -73,7 +73,7 @@ class Holder:
         """One poll of one account, by itself."""
         async with self.turn(name):
             mirror = self.mirrors[name]
-            outcome = await poll(mirror, full=full, manual=manual)
+            outcome = await poll_any(mirror, full=full, manual=manual)
             if outcome.busy:
                 await self.store.sum_up_history(name)
             self.log("poll", level="debug", account=name, state=outcome.verdict.state, requests=outcome.cost.requests)
@@ -252,7 +252,7 @@ def _wishes(settings: Settings) -> Wishes:
     )
 
 
-def _read_meter(mirror: Mirror) -> Meter:
+def _read_meter(mirror: BaseMirror) -> Meter:
     cost = mirror.source.cost
     return Meter(
         requests=cost.requests,
@@ -299,7 +299,7 @@ async def sync(holder: Holder, arguments: dict[str, Any], progress: Progress) ->
     return {"accounts": [_summary(name, task) for name, task in passes.items()]}
 
 
-def _tally(mirror: Mirror) -> dict[str, Any]:
+def _tally(mirror: BaseMirror) -> dict[str, Any]:
     tally = mirror.tally
     return {
         "conversations": tally.conversations,
