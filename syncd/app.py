@@ -14,10 +14,11 @@ from syncd.config.models import Account, OpenATSAccount, OpenTrainAccount, Setti
 from syncd.core.model import Instant
 from syncd.core.snapshot import Wanted
 from syncd.core.times import render_time
-from syncd.daemon import Holder, holding, run
+from syncd.daemon import run
 from syncd.engine.account import BaseMirror, Log, Mirror, Policy
 from syncd.engine.snapshot_round import SnapshotMirror
 from syncd.errors import AuthError, DatabaseError, NoDatabaseError
+from syncd.holder import Holder, holding
 from syncd.ops.door import Progress, ask_holder, take_lock
 from syncd.ops.notify import Supervisor
 from syncd.sources.http import PoliteClient

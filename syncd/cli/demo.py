@@ -82,6 +82,7 @@ async def _mirror(config: Path, server: Any, seconds: float) -> None:
     from syncd import logs
     from syncd.config.load import load
     from syncd.daemon import Daemon
+    from syncd.ops.notify import Supervisor
 
     logs.configure("warning", stream=sys.stderr)  # events are shown by _Screen
     environ = {"SYNCD_DEMO_TOKEN": server.token}
@@ -91,7 +92,7 @@ async def _mirror(config: Path, server: Any, seconds: float) -> None:
         outcome = await holder.poll("demo")
         _say(f"  {outcome.cost.requests} requests, {outcome.cost.rows} rows in {outcome.cost.seconds:.1f} s")
         _say(f"Watching it live for {seconds:.0f} seconds, a poll a second:")
-        daemon = Daemon(holder, lambda: settings)
+        daemon = Daemon(holder, lambda: settings, Supervisor({}))
         asyncio.get_running_loop().call_later(seconds, daemon.stopping.set)
         server.play(every=0.4)
         await daemon.run()

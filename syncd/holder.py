@@ -1,0 +1,168 @@
+"""The holder of a database: what one process does for it, whether it runs for ever or for one command."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from syncd.config.models import Account, Settings
+from syncd.core.observations import Accepted, Opened, Removed
+from syncd.engine.account import BaseMirror, Log
+from syncd.engine.outcome import Outcome
+from syncd.engine.polling import poll_any
+from syncd.errors import SyncdError, UsageError
+from syncd.ops.disk import check_room
+from syncd.ops.door import Door, Progress
+from syncd.protocols import Clock
+from syncd.store.writing import StoreWriter
+
+Build = Callable[[Account], BaseMirror]
+
+_PROGRESS_SECONDS = 0.2
+
+
+class Holder:
+    """Everything that one process does for one database, whether it runs for ever or for one command."""
+
+    def __init__(self, settings: Settings, store: StoreWriter, build: Build, clock: Clock, log: Log) -> None:
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+        self.log = log
+        self.mirrors: dict[str, BaseMirror] = {}
+        self.intervals: dict[str, float] = {}
+        self.polled = asyncio.Event()
+        self._build = build
+        self._turns: dict[str, asyncio.Lock] = {}
+
+    async def configure(self, settings: Settings) -> None:
+        """Take up the accounts that are configured, and let go of the others; the rows of both stay."""
+        changed = [name for name, mirror in self.mirrors.items() if settings.accounts.get(name) != mirror.settings]
+        for name in changed:
+            async with self.turn(name):
+                await self.mirrors.pop(name).source.close()
+        self.settings = settings
+        now = self.clock.now()
+        for name in await self.store.fetch_accounts():
+            if name not in settings.accounts:
+                await self.store.apply(Removed(account=name, now=now))
+        for name, account in settings.accounts.items():
+            if name not in self.mirrors:
+                mirror = self._build(account)
+                opened = Opened(account=name, now=now, source=account.source, base_url=account.base_url)
+                mirror.is_same_place = await self.store.apply(opened)
+                mirror.check_room = lambda: check_room(settings.db_path)
+                self.mirrors[name] = mirror
+
+    def turn(self, name: str) -> asyncio.Lock:
+        """What keeps an account to one poll at a time."""
+        return self._turns.setdefault(name, asyncio.Lock())
+
+    async def poll(self, name: str, *, full: bool = False, manual: bool = False) -> Outcome:
+        """One poll of one account, by itself."""
+        async with self.turn(name):
+            mirror = self.mirrors[name]
+            outcome = await poll_any(mirror, full=full, manual=manual)
+            if outcome.busy:
+                await self.store.sum_up_history(name)
+            self.log("poll", level="debug", account=name, state=outcome.verdict.state, requests=outcome.cost.requests)
+            return outcome
+
+    async def serve(self, command: str, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        """Do what somebody asks for, whether through the door or in this very process."""
+        verb = VERBS.get(command)
+        if verb is None:
+            raise UsageError(f"this syncd does not know the command {command}; are two versions installed?")
+        return await verb(self, arguments, progress)
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        for mirror in self.mirrors.values():
+            await mirror.source.close()
+
+
+@asynccontextmanager
+async def holding(
+    settings: Settings, store: StoreWriter, build: Build, clock: Clock, log: Log
+) -> AsyncIterator[Holder]:
+    """Hold a database whose lock is taken: its accounts are known, its door is open."""
+    store.start()
+    holder = Holder(settings, store, build, clock, log)
+    door = Door(settings.db_path, holder.serve, group_read=settings.store.group_read)
+    try:
+        await holder.configure(settings)
+        await door.open()
+        yield holder
+    finally:
+        await door.close()
+        await holder.close()
+        await store.close()
+
+
+async def sync(holder: Holder, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """One pass over the accounts named, or over all; every account's outcome, whatever the others came to."""
+    names = list(arguments.get("accounts") or holder.mirrors)
+    unknown = sorted(set(names) - set(holder.mirrors))
+    if unknown:
+        raise UsageError(f"no account is named {', '.join(unknown)}; configured are {', '.join(holder.mirrors)}")
+    full = bool(arguments.get("full"))
+    passes = {name: asyncio.get_running_loop().create_task(holder.poll(name, full=full, manual=True)) for name in names}
+    try:
+        while not all(task.done() for task in passes.values()):
+            await asyncio.wait(passes.values(), timeout=_PROGRESS_SECONDS)
+            progress({name: _tally(holder.mirrors[name]) for name in names})
+    finally:
+        for task in passes.values():
+            task.cancel()
+        await asyncio.gather(*passes.values(), return_exceptions=True)
+    return {"accounts": [_summary(name, task) for name, task in passes.items()]}
+
+
+def _tally(mirror: BaseMirror) -> dict[str, Any]:
+    tally = mirror.tally
+    return {
+        "conversations": tally.conversations,
+        "done": tally.done,
+        "messages": tally.messages,
+        "listed": tally.listed,
+    }
+
+
+def _summary(name: str, task: "asyncio.Task[Outcome]") -> dict[str, Any]:
+    try:
+        outcome = task.result()
+    except SyncdError as error:
+        return {"account": name, "state": "paused", "error": str(error), "exit_code": error.exit_code}
+    trouble = outcome.trouble
+    return {
+        "account": name,
+        "state": outcome.verdict.state,
+        "error": None if trouble is None else str(trouble),
+        "retry_at": outcome.verdict.retry_at,
+        "exit_code": 0 if trouble is None else trouble.exit_code,
+        "requests": outcome.cost.requests,
+        "bytes": outcome.cost.bytes,
+        "rows_written": outcome.cost.rows,
+        "seconds": outcome.cost.seconds,
+    }
+
+
+async def accept(holder: Holder, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Take over an account's changed identity: its rows stay, and everything is compared at the next poll."""
+    del progress
+    name = str(arguments.get("account"))
+    mirror = holder.mirrors.get(name)
+    if mirror is None:
+        raise UsageError(f"no account is named {name}; configured are {', '.join(holder.mirrors)}")
+    async with holder.turn(name):
+        account = holder.settings.accounts[name]
+        accepted = Accepted(account=name, now=holder.clock.now(), source=account.source, base_url=account.base_url)
+        await holder.store.apply(accepted)
+        mirror.is_same_place, mirror.identity = True, None
+    return {"account": name}
+
+
+Verb = Callable[[Holder, dict[str, Any], Progress], Awaitable[dict[str, Any]]]
+
+VERBS: dict[str, Verb] = {"sync": sync, "accept": accept}
+"""What a holder does for others, by the name it is asked for."""
