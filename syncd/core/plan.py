@@ -6,6 +6,7 @@ from msgspec import Struct, json
 from msgspec.structs import replace
 
 from syncd.core.model import Event, Instant, Row
+from syncd.core.outgoing import Outgoing
 from syncd.core.snapshot import Chat
 from syncd.core.thread import Errand, Thread
 
@@ -164,6 +165,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     account: Account | None = None
     memo: Memo | None = None
     run: SyncRun | None = None
+    outgoing: tuple[Outgoing, ...] = ()
     answer: Any = None
 
 

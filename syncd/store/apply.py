@@ -9,6 +9,7 @@ from syncd.core.model import Event, Instant
 from syncd.core.plan import Owed, Plan, SyncRun, renewed
 from syncd.store import rows
 from syncd.store.held import load_owed
+from syncd.store.outbox import write_outgoing
 
 
 class Recorded(Struct, frozen=True, kw_only=True):
@@ -64,6 +65,8 @@ def write(transaction: Transaction, account: str, now: Instant, plan: Plan) -> A
     _write_suspicions(connection, account, now, plan)
     recorded = tuple(_record(transaction, account, now, event) for event in plan.events)
     count += len(recorded) + _write_account(transaction, account, plan)
+    if plan.outgoing:
+        count += write_outgoing(connection, account, plan.outgoing, transaction.number)
     answer = plan.answer if plan.run is None else _write_run(transaction, account, plan.run)
     return Applied(answer=answer, events=recorded, rows=count)
 

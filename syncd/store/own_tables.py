@@ -196,3 +196,12 @@ class BackupRow(Row, table=True):
     __tablename__ = "_backups"
     path: str = Field(primary_key=True)
     made_at: str
+
+
+class OutgoingRow(Row, table=True):
+    """What settles an outgoing message: its first attempt that may have arrived, and the first look in vain."""
+
+    __tablename__ = "_outbox"
+    id: int = Field(primary_key=True)
+    since: str | None = None
+    missed_at: str | None = None

@@ -7,7 +7,7 @@ from syncd.core import entries, health, messages, proposals, reconcile
 from syncd.core import observations as seen
 from syncd.core.model import Conversation
 from syncd.core.plan import Plan
-from syncd.store import held, snapshot
+from syncd.store import held, outbox_planning, snapshot
 from syncd.store.apply import Applied, Transaction, write
 
 Planner = Callable[[Transaction, Any], Plan]
@@ -46,6 +46,7 @@ def _plan_feed(tx: Transaction, o: seen.FeedRead) -> Plan:
 
 _PLANNERS: dict[type[seen.Observation], Planner] = {
     **snapshot.PLANNERS,
+    **outbox_planning.PLANNERS,
     seen.Opened: _of_account(health.plan_opened),
     seen.Accepted: _of_account(health.plan_accepted),
     seen.Removed: _of_account(health.plan_removed),
@@ -87,4 +88,7 @@ _PLANNERS: dict[type[seen.Observation], Planner] = {
 def apply(transaction: Transaction, observation: seen.Observation) -> Applied:
     """Plan the observation against the rows held, and write the plan."""
     plan = _PLANNERS[type(observation)](transaction, observation)
-    return write(transaction, observation.account, observation.now, plan)
+    applied = write(transaction, observation.account, observation.now, plan)
+    if isinstance(observation, seen.PageRead):
+        outbox_planning.join(transaction, observation)
+    return applied

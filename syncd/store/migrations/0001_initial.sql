@@ -284,6 +284,14 @@ CREATE TABLE _suspects (
   PRIMARY KEY (account, kind, subject_id)
 );
 
+-- Of an outgoing message: its first attempt that may have arrived, and when it was first looked for in vain.
+CREATE TABLE _outbox (
+  id INTEGER NOT NULL,
+  since TEXT,
+  missed_at TEXT,
+  PRIMARY KEY (id)
+);
+
 INSERT INTO _counters (name, value) VALUES ('change_id', 0);
 
 -- ---------------------------------------------------------------------------------------------------------------------
@@ -395,10 +403,14 @@ CREATE INDEX messages_ours ON messages (account, conversation_id, created_at, id
 CREATE INDEX messages_inbound ON messages (account, conversation_id, created_at, id)
   WHERE is_from_viewer IS NOT 1 AND is_system IS NOT 1 AND gone_at IS NULL;
 CREATE INDEX conversations_proposal ON conversations (account, proposal_id);
+-- A poll asks which conversations count as unread, whatever the size of the inbox.
+CREATE INDEX conversations_unread ON conversations (account) WHERE unread_count > 0;
 CREATE INDEX proposals_candidate ON proposals (account, candidate_id);
 CREATE INDEX events_message ON events (account, kind, message_id);
 CREATE INDEX events_unlogged ON events (logged_at) WHERE logged_at IS NULL;
 CREATE INDEX owed_due ON _owed (account, due_at);
+CREATE INDEX outbox_open ON outbox (account, conversation_id) WHERE state IN ('queued', 'sending', 'unconfirmed');
+CREATE INDEX outbox_found ON outbox (account, conversation_id) WHERE message_id IS NOT NULL;
 
 CREATE INDEX accounts_change ON accounts (change_id);
 CREATE INDEX conversations_change ON conversations (change_id);

@@ -1,0 +1,127 @@
+"""The outbox: its rows as frozen values, and what is held around one of them."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from syncd.core.model import Instant, Message
+from syncd.core.outbox_seen import Candidate, HeldOutbox
+from syncd.core.outgoing import Outgoing
+from syncd.store import rows
+from syncd.store.held import load_thread
+
+_PUBLIC = (
+    "id",
+    "conversation_id",
+    "state",
+    "content",
+    "created_at",
+    "expires_at",
+    "attempted_at",
+    "message_id",
+    "error",
+)
+_OWN = ("since", "missed_at")
+_SELECT = (
+    f"SELECT {', '.join(f'o.{name}' for name in _PUBLIC)}, {', '.join(f'x.{name}' for name in _OWN)}"  # noqa: S608 - names of our own
+    " FROM outbox AS o LEFT JOIN _outbox AS x ON x.id = o.id WHERE o.account = ? AND "
+)
+_OPEN = "o.state IN ('queued', 'sending', 'unconfirmed')"
+"""As the index says it."""
+
+_CANDIDATES = (
+    "account = ?1 AND conversation_id = ?2 AND is_from_viewer = 1 AND gone_at IS NULL AND first_seen_at >= ?3"
+    " AND id NOT IN (SELECT message_id FROM outbox"
+    " WHERE account = ?1 AND conversation_id = ?2 AND message_id IS NOT NULL)"
+)
+
+
+def load_outgoing(connection: Connection, account: str, where: str, *parameters: object) -> list[Outgoing]:
+    """Rows of the account's outbox, oldest first; the condition knows the table as `o`."""
+    found = connection.exec_driver_sql(f"{_SELECT}{where} ORDER BY o.id", (account, *parameters))
+    return [Outgoing(**dict(zip((*_PUBLIC, *_OWN), row, strict=True))) for row in found]
+
+
+def load_waiting(connection: Connection, account: str) -> list[Outgoing]:
+    """What is to be sent, or looked for."""
+    return [row for row in load_outgoing(connection, account, _OPEN) if row.state != "unconfirmed"]
+
+
+def load_one(connection: Connection, account: str, id_: int) -> Outgoing | None:
+    """The row of this number, if it is the account's."""
+    found = load_outgoing(connection, account, "o.id = ?", id_)
+    return found[0] if found else None
+
+
+def load_row(
+    connection: Connection, account: str, change_id: int, id_: int, message_ids: Iterable[str] = ()
+) -> HeldOutbox:
+    """One row, with the conversation that it goes to."""
+    outgoing = load_one(connection, account, id_)
+    conversation_id = "" if outgoing is None else outgoing.conversation_id
+    return HeldOutbox(
+        thread=load_thread(connection, account, change_id, conversation_id, message_ids),
+        next_id=_next_id(connection),
+        outgoing=outgoing,
+    )
+
+
+def load_settling(
+    connection: Connection, account: str, change_id: int, conversation_id: str, message_ids: Iterable[str] = ()
+) -> HeldOutbox:
+    """What of one conversation may have arrived, and the messages held that may be it."""
+    open_rows = load_outgoing(
+        connection, account, f"o.conversation_id = ? AND {_OPEN} AND x.since IS NOT NULL", conversation_id
+    )
+    since = min((row.since for row in open_rows if row.since is not None), default=None)
+    return HeldOutbox(
+        thread=load_thread(connection, account, change_id, conversation_id, message_ids),
+        next_id=_next_id(connection),
+        open=tuple(open_rows),
+        candidates=() if since is None else _candidates(connection, account, conversation_id, since),
+        claimed=_claimed(connection, account, conversation_id),
+    )
+
+
+def has_open(connection: Connection, account: str, conversation_id: str) -> bool:
+    """Whether the outbox holds a message of the conversation that is not settled."""
+    sql = f"SELECT EXISTS(SELECT 1 FROM outbox AS o WHERE o.account = ? AND o.conversation_id = ? AND {_OPEN})"  # noqa: S608 - ours
+    return bool(connection.exec_driver_sql(sql, (account, conversation_id)).scalar_one())
+
+
+def _candidates(connection: Connection, account: str, conversation_id: str, since: Instant) -> tuple[Candidate, ...]:
+    about = (account, conversation_id, since)
+    sql = f"SELECT id, first_seen_at FROM messages WHERE {_CANDIDATES}"  # noqa: S608 - conditions of our own
+    seen = {id_: at for id_, at in connection.exec_driver_sql(sql, about)}  # noqa: C416 - dict() can't read SQLAlchemy's rows
+    found = rows.select(connection, Message, _CANDIDATES, about)
+    return tuple(Candidate(message=message, first_seen_at=seen[message.id]) for message in found)
+
+
+def _claimed(connection: Connection, account: str, conversation_id: str) -> frozenset[str]:
+    sql = "SELECT message_id FROM outbox WHERE account = ? AND conversation_id = ? AND message_id IS NOT NULL"
+    return frozenset(connection.exec_driver_sql(sql, (account, conversation_id)).scalars())
+
+
+def _next_id(connection: Connection) -> int:
+    """The number that AUTOINCREMENT would give; nobody else writes meanwhile."""
+    sql = "SELECT MAX(seq) FROM sqlite_sequence WHERE name = 'outbox'"
+    return int(connection.exec_driver_sql(sql).scalar() or 0) + 1
+
+
+def write_outgoing(connection: Connection, account: str, outgoing: Iterable[Outgoing], change_id: int) -> int:
+    """Write the rows; how many there were."""
+    written = list(outgoing)
+    for row in written:
+        values = (*(getattr(row, name) for name in _PUBLIC), account, change_id)
+        connection.exec_driver_sql(_UPSERT, values)
+        connection.exec_driver_sql("DELETE FROM _outbox WHERE id = ?", (row.id,))
+        if row.since is not None or row.missed_at is not None:
+            own = (row.id, row.since, row.missed_at)
+            connection.exec_driver_sql("INSERT INTO _outbox (id, since, missed_at) VALUES (?, ?, ?)", own)
+    return len(written)
+
+
+_UPSERT = (
+    f"INSERT INTO outbox ({', '.join(_PUBLIC)}, account, change_id) VALUES ({', '.join('?' * (len(_PUBLIC) + 2))})"  # noqa: S608 - names of our own
+    f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in (*_PUBLIC[1:], 'change_id'))}"
+)
