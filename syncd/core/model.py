@@ -80,8 +80,8 @@ class Message(Row, frozen=True, kw_only=True):
 
     @property
     def is_inbound(self) -> bool:
-        """Whether somebody else wrote it: not the viewer, and not the system."""
-        return self.is_from_viewer is not None and not self.is_from_viewer and not self.is_system
+        """Whether, where there is a viewer, somebody else wrote it: not the viewer, and not the system."""
+        return not self.is_from_viewer and not self.is_system
 
 
 class Job(Row, frozen=True, kw_only=True):

@@ -138,8 +138,8 @@ def _newest_inbound(connection: Connection, account: str, conversation_id: str, 
     row = _one(
         connection,
         "SELECT COALESCE(created_at, ''), id, first_seen_at FROM messages"
-        " WHERE account = ? AND conversation_id = ? AND gone_at IS NULL AND is_from_viewer = 0"
-        " AND COALESCE(is_system, 0) = 0"
+        " WHERE account = ? AND conversation_id = ?"
+        " AND is_from_viewer IS NOT 1 AND is_system IS NOT 1 AND gone_at IS NULL"
         " ORDER BY created_at DESC, id DESC LIMIT 1",
         account,
         conversation_id,
@@ -281,7 +281,7 @@ def load_turn(connection: Connection, account: str, conversation_id: str) -> hel
 _OPEN_TURN = """
 WITH ours AS (
   SELECT created_at, id FROM messages
-  WHERE account = ?1 AND conversation_id = ?2 AND gone_at IS NULL AND is_from_viewer = 1 AND COALESCE(is_system, 0) = 0
+  WHERE account = ?1 AND conversation_id = ?2 AND is_from_viewer = 1 AND is_system IS NOT 1 AND gone_at IS NULL
   ORDER BY created_at DESC, id DESC LIMIT 1)
 SELECT m.id, m.created_at, m.first_seen_at,
   EXISTS(SELECT 1 FROM events e WHERE e.account = ?1 AND e.kind = 'conversation.overdue' AND e.message_id = m.id),
@@ -289,8 +289,8 @@ SELECT m.id, m.created_at, m.first_seen_at,
 FROM messages m
 JOIN conversations c ON c.account = m.account AND c.id = m.conversation_id
 JOIN _threads t ON t.account = m.account AND t.conversation_id = m.conversation_id
-WHERE m.account = ?1 AND m.conversation_id = ?2 AND m.gone_at IS NULL AND m.is_from_viewer = 0
-  AND COALESCE(m.is_system, 0) = 0 AND m.created_at IS NOT NULL
+WHERE m.account = ?1 AND m.conversation_id = ?2 AND m.is_from_viewer IS NOT 1 AND m.is_system IS NOT 1
+  AND m.gone_at IS NULL AND m.created_at IS NOT NULL
   AND c.gone_at IS NULL AND c.channel_name IS NULL AND c.needs_reply_count > 0
   AND (m.created_at, m.id) > (COALESCE((SELECT created_at FROM ours), ''), COALESCE((SELECT id FROM ours), ''))
 ORDER BY m.created_at, m.id LIMIT 1
