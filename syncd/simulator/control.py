@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from syncd.simulator.app import encode
 from syncd.simulator.faults import Faults
+from syncd.simulator.openats import Team
 from syncd.simulator.quirks import Quirks
 from syncd.simulator.requests import RequestLog
 from syncd.simulator.world import World
@@ -21,6 +22,7 @@ HAPPENINGS = frozenset(name for name in dir(World) if hasattr(getattr(World, nam
     "truth",
     "generate",
 }
+TEAM_HAPPENINGS = frozenset(name for name in dir(Team) if hasattr(getattr(Team, name), "__wrapped__")) - {"restore"}
 FAULTS = frozenset(name for name in vars(Faults) if not name.startswith("_")) - {"take", "add", "clear", "pending"}
 
 
@@ -28,9 +30,16 @@ class Control:
     """Answers the control plane's requests."""
 
     def __init__(
-        self, world: World, quirks: Quirks, faults: Faults, requests: RequestLog, url: Callable[[], str]
+        self,
+        world: World,
+        team: Team,
+        quirks: Quirks,
+        faults: Faults,
+        requests: RequestLog,
+        url: Callable[[], str],
     ) -> None:
         self._world = world
+        self._team = team
         self._quirks = quirks
         self._faults = faults
         self._requests = requests
@@ -60,6 +69,12 @@ class Control:
 
     def _post_happening(self, body: Any) -> Any:
         return {"result": _call(self._world, HAPPENINGS, body)}
+
+    def _get_team(self, _: Any) -> Any:
+        return self._team.truth()
+
+    def _post_team(self, body: Any) -> Any:
+        return {"result": _call(self._team, TEAM_HAPPENINGS, body)}
 
     def _post_fault(self, body: Any) -> Any:
         _call(self._faults, FAULTS, body)

@@ -5,6 +5,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from syncd.simulator import texts
+from syncd.simulator.openats import Team
 from syncd.simulator.records import Conversation
 from syncd.simulator.world import World
 
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 class Scenario:
     """Lets one thing after another happen in a world; `step` by hand, or `start` for a thread."""
 
-    def __init__(self, world: World, *, seed: int = 1) -> None:
+    def __init__(self, world: World, *, seed: int = 1, team: Team | None = None) -> None:
         self._world = world
+        self._team = team
         self._random = random.Random(seed)
         self._ended = threading.Event()
         self._stepped = threading.Condition()
@@ -35,6 +37,8 @@ class Scenario:
             (3, self._decide),
             (2, self._record),
         ]
+        if team is not None:
+            self._happenings.append((15, self._discuss))
 
     def step(self) -> str:
         """Let one thing happen; returns its name."""
@@ -66,6 +70,12 @@ class Scenario:
     def _run(self, every: float) -> None:
         while not self._ended.wait(self._random.uniform(0.2, 1.8) * every):
             self.step()
+
+    def _discuss(self) -> None:
+        """Somebody of the OpenATS team says something."""
+        chats = [(kind, id_) for kind, found in self._team.subjects.items() for id_ in found] if self._team else []
+        if self._team and chats:
+            self._team.say_something(*self._random.choice(chats))
 
     def _any(self) -> Conversation:
         """A conversation, mostly one of the recently active."""

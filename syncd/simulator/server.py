@@ -6,10 +6,12 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from syncd.simulator.app import make_app
+from syncd.simulator.app import PREFIX, make_app
 from syncd.simulator.control import Control, make_control
 from syncd.simulator.faults import Faults
 from syncd.simulator.listener import Listener
+from syncd.simulator.openats import Team
+from syncd.simulator.openats_app import make_openats, side_by_side
 from syncd.simulator.quirks import Quirks
 from syncd.simulator.requests import RequestLog
 from syncd.simulator.scenario import Scenario
@@ -18,25 +20,30 @@ from syncd.simulator.world import World
 
 
 class Simulator:
-    """An OpenTrain server on loopback: `with Simulator() as sim: …sim.url, sim.token…`."""
+    """An OpenTrain server on loopback: `with Simulator() as sim: …sim.url, sim.token…`.
+
+    It serves OpenATS too, at `sim.openats_url`, from `sim.team`.
+    """
 
     def __init__(
         self,
         world: World | None = None,
         *,
+        team: Team | None = None,
         quirks: Quirks | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         **size: Any,
     ) -> None:
         self.world = world or World.generate(**size)
+        self.team = team or Team.generate(size.get("seed", 1), clock=self.world.clock)
         self.quirks = quirks or Quirks()
         self.faults = Faults()
         self.requests = RequestLog()
         self.host = host
         self.port = port
-        control = Control(self.world, self.quirks, self.faults, self.requests, lambda: self.url)
-        api = make_app(self.world, self.quirks)
+        control = Control(self.world, self.team, self.quirks, self.faults, self.requests, lambda: self.url)
+        api = side_by_side(make_app(self.world, self.quirks), PREFIX, make_openats(self.team))
         self._wire = Wire(api, make_control(control), self.world, self.faults, self.requests)
         self._listener: Listener | None = None
         self._scenario: Scenario | None = None
@@ -45,6 +52,11 @@ class Simulator:
     def url(self) -> str:
         """The origin to put in a configuration."""
         return f"http://{self.host}:{self.port}"
+
+    @property
+    def openats_url(self) -> str:
+        """The base_url of an OpenATS account."""
+        return f"{self.url}/api"
 
     @property
     def token(self) -> str:
@@ -87,7 +99,7 @@ class Simulator:
 
     def play(self, *, every: float = 1.0, seed: int = 1) -> Scenario:
         """Let seeded happenings occur, one every so many seconds on average, until the simulator stops."""
-        self._scenario = Scenario(self.world, seed=seed)
+        self._scenario = Scenario(self.world, seed=seed, team=self.team)
         self._scenario.start(every)
         return self._scenario
 
@@ -135,6 +147,7 @@ def render_welcome(simulator: Simulator) -> str:
             "In another terminal:",
             f"  export OT_API_BASE_URL={simulator.url}",
             f"  export OT_API_TOKEN={simulator.token}",
+            f"It serves OpenATS too, at {simulator.openats_url} (no token).",
             "Ctrl-C ends it.",
         )
     )

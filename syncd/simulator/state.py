@@ -28,7 +28,7 @@ def locked(method: F) -> F:
     """Run a method of the world under its lock, so that a test's thread and the server's never meet."""
 
     @functools.wraps(method)
-    def under_lock(self: "WorldState", *args: Any, **kwargs: Any) -> Any:
+    def under_lock(self: Any, *args: Any, **kwargs: Any) -> Any:
         with self.lock:
             return method(self, *args, **kwargs)
 

@@ -127,6 +127,22 @@ SYSTEM = (
     "Milestone “Batch 1” funded",
     "Member joined the channel",
 )
+TEAM = (
+    "We need to schedule interviews for the top candidates this week.",
+    "Great résumé! Let's send the technical assessment.",
+    "I would rather wait for the second reference.",
+    "Salary expectations are above the range, see my notes.",
+    "👍",
+    "Moved to Thursday 14:00, is that fine for everybody?",
+    "Strong on system design,\nless so on testing.",
+    "面接の日程を決めましょう。",
+)
+TEAM_SYSTEM = (
+    "Moved from Screening to Interview stage.",
+    "Assessment completed with score: 85% (Pass).",
+    "Job status changed to published",
+    "Offer status changed to accepted",
+)
 QUESTIONS = (
     "Tell me about your experience labeling sentiment in social media posts.",
     "How would you label a sarcastic review?",
