@@ -1,0 +1,93 @@
+"""Operating it: doctor, backup, install-service."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from syncd.cli.database import find_database
+from syncd.cli.moments import render_size
+from syncd.cli.options import JsonOption, Places, new_family, with_places
+from syncd.cli.render import print_json
+from syncd.cli.safe import make_safe
+from syncd.errors import SyncdError, UsageError
+
+app = new_family()
+
+_SYSTEM_STEPS = """\
+Next, as root:
+  1. systemd-sysusers                                   makes the user and the group syncd
+  2. syncd init --config /etc/syncd/config.toml         then edit it: group_read = true under [store], and
+     chgrp syncd /etc/syncd/config.toml                 token_credential = "opentrain-token" for the account
+     chmod 640 /etc/syncd/config.toml
+  3. install -d -m 700 /etc/credstore                   the token, which only root can read there:
+     (umask 077; cat > /etc/credstore/opentrain-token)
+  4. systemctl daemon-reload
+     systemctl enable --now syncd syncd-token.path syncd-backup.timer
+  5. usermod -aG syncd NAME                             lets NAME read the inbox, and send through the daemon
+syncd-notify.service is an example: give it your own command before you enable it."""
+
+_USER_STEPS = """\
+Next:
+  1. syncd init              then edit it: the token by token_file or token_command, not by token_env
+  2. systemctl --user daemon-reload
+     systemctl --user enable --now syncd syncd-backup.timer
+  3. loginctl enable-linger  keeps it running while you are not logged in
+syncd-notify.service is an example: give it your own command before you enable it."""
+
+
+@app.command()
+@with_places
+def backup(
+    places: Places,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy goes.", show_default=False)],
+    *,
+    keep: Annotated[int, typer.Option("--keep", min=1, help="How many copies to keep: FILE, FILE.1, FILE.2 …")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a consistent, verified copy of the database, while the daemon runs or not."""
+    from syncd.store.backup import back_up
+
+    size = back_up(find_database(places), file, keep)
+    if as_json:
+        print_json({"path": str(file), "bytes": size})
+    else:
+        typer.echo(f"{make_safe(str(file))}: {render_size(size)}, verified")
+
+
+@app.command()
+@with_places
+def install_service(
+    places: Places,
+    *,
+    user: Annotated[bool, typer.Option("--user", help="For you alone, without root.")] = False,
+) -> None:
+    """Write the systemd units for this installation, change nothing else, and print what to do next."""
+    from syncd.ops.units import render_system_units, render_user_units, write_units
+
+    if places.config or places.db:
+        raise UsageError("the service finds its configuration and database by itself; leave --config and --db out")
+    executable = find_executable()
+    texts = render_user_units(executable, _config_home()) if user else render_system_units(executable)
+    try:
+        changed = write_units(texts)
+    except OSError as error:
+        advice = "" if user else "; run this as root, or with --user for yourself alone"
+        raise SyncdError(f"{error.filename} can't be written: {error.strerror}{advice}") from error
+    for path in texts:
+        typer.echo(f"{'Wrote' if path in changed else 'Already there:'} {make_safe(str(path))}")
+    typer.echo(_USER_STEPS if user else _SYSTEM_STEPS)
+
+
+def find_executable() -> Path:
+    """The `syncd` command of this installation."""
+    for place in (Path(sys.prefix) / "bin" / "syncd", Path(sys.argv[0])):
+        if place.name == "syncd" and place.is_file():
+            return place.absolute()
+    raise SyncdError("this syncd has no command of its own; install it, for example with pip in a venv below /opt")
+
+
+def _config_home() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
