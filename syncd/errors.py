@@ -40,16 +40,18 @@ class StoreTroubleError(SyncdError):
 class FetchError(SyncdError):
     """A request that brought no usable answer.
 
-    `reason` is the server's code or our own short word, `request_id` the server's, `status` the HTTP status, each None where there is none.
+    `reason` is the server's code or our own short word, `said` the server's own words ("" where it gave none),
+    `request_id` the server's, `status` the HTTP status, each None where there is none.
     """
 
     exit_code = 69
 
     def __init__(
-        self, message: str, *, reason: str, request_id: str | None = None, status: int | None = None
+        self, message: str, *, reason: str, said: str = "", request_id: str | None = None, status: int | None = None
     ) -> None:
         super().__init__(message)
         self.reason = reason
+        self.said = said
         self.request_id = request_id
         self.status = status
 

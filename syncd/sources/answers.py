@@ -130,6 +130,7 @@ def refusal(reply: Reply, ours: Instant) -> FetchError:
     return kind(
         f"{reply.request}: {advice} (HTTP {reply.status}{words and ': '}{words})",
         reason=_reason(reply, body),
+        said=words,
         request_id=asked_id,
         status=reply.status,
     )
