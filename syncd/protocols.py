@@ -1,7 +1,7 @@
 """What the engine needs from the outside; each interface is owned here, by its consumer."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -14,10 +14,12 @@ from syncd.core.model import (
     Identity,
     Instant,
     JobPage,
+    Message,
     Page,
     Transcript,
 )
 from syncd.core.observations import Observation
+from syncd.core.outgoing import Outgoing
 from syncd.core.snapshot import NotModified, Roster, Snapshot, Subject, SubjectKind
 
 Direction = Literal["older", "newer"]
@@ -136,6 +138,17 @@ class SnapshotSource(Source, Protocol):
         """One candidate; NotFoundError when there is none."""
 
 
+@runtime_checkable
+class Sender(Protocol):
+    """A source that takes messages, too; neither call is repeated inside unless it surely never left."""
+
+    async def send_message(self, conversation_id: str, content: str) -> Message:
+        """Send one message, once: UnreachableError "connect" says that it never left, any other that it may have."""
+
+    async def open_conversation(self, proposal_id: str) -> str:
+        """The id of the proposal's conversation, which is opened if there is none yet."""
+
+
 class Store(Protocol):
     """The one writer: it reads the held rows, plans, and applies what it is given, in one transaction."""
 
@@ -153,6 +166,12 @@ class Store(Protocol):
 
     async def fetch_backlog(self, account: str) -> Backlog:
         """What stands between the account and the end of a comparison."""
+
+    async def fetch_waiting(self, account: str) -> list[Outgoing]:
+        """The messages that are to be sent, or looked for, oldest first."""
+
+    async def fetch_outgoing(self, account: str, id_: int) -> Outgoing | None:
+        """A message of the account's outbox."""
 
     def rows_written(self, account: str) -> int:
         """How many rows of the account were written since the store was opened."""

@@ -4,6 +4,8 @@ Read from `poll` downwards. A first pass, an ordinary poll and a reconcile diffe
 and in nothing else.
 """
 
+from collections.abc import Awaitable, Callable
+
 from syncd.core.held import HeldAccount
 from syncd.core.model import Identity
 from syncd.core.observations import Identified, ReconcileBegun, SuspectsSettled
@@ -15,6 +17,9 @@ from syncd.engine.passing import Pass
 from syncd.engine.survey import Listing, read_feed, read_jobs, read_unread, walk_list
 from syncd.errors import ForbiddenError, NotFoundError
 
+Ask = Callable[[Callable[[], Awaitable[Identity]]], Awaitable[Identity]]
+"""Makes a request as soon as the account may ask."""
+
 
 async def poll(mirror: Mirror, *, full: bool = False, manual: bool = False) -> Outcome:
     """One poll until caught up; never raises for the server's or the disk's troubles, but says them in its Outcome."""
@@ -24,7 +29,7 @@ async def poll(mirror: Mirror, *, full: bool = False, manual: bool = False) -> O
 async def _look(under: Pass, *, full: bool, manual: bool) -> bool:
     mirror = under.mirror
     await under.gate.resume()
-    held = await _identified(under)
+    held = await identified(mirror, under.ask)
     first = held.account is not None and held.account.complete_since is None
     reconcile = full or _is_reconcile_due(mirror, held)
     kind = "first_pass" if first else "reconcile" if reconcile else "sync" if manual else None
@@ -34,13 +39,12 @@ async def _look(under: Pass, *, full: bool, manual: bool) -> bool:
         return await _ordinary(under, held, reconcile=reconcile, at_once=full)
 
 
-async def _identified(under: Pass) -> HeldAccount:
+async def identified(mirror: Mirror, ask: Ask) -> HeldAccount:
     """Make sure whose token it is, once a process and again after it was refused."""
-    mirror = under.mirror
     check_place(mirror)
     if mirror.identity is None:
         try:
-            identity = await under.ask(mirror.source.fetch_identity)
+            identity = await ask(mirror.source.fetch_identity)
         except (NotFoundError, ForbiddenError):
             # a server that won't say: the rows themselves tell what is the viewer's
             identity = Identity(user_id=None, scopes=None, server_time=mirror.clock.now())

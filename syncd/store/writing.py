@@ -16,11 +16,13 @@ from sqlalchemy.exc import DBAPIError
 from syncd.core.held import HeldAccount
 from syncd.core.model import Event, Instant
 from syncd.core.observations import Observation
+from syncd.core.outgoing import Outgoing
 from syncd.errors import StoreTroubleError
 from syncd.protocols import Backlog, Clock
 from syncd.store.apply import Applied, Recorded, Transaction
 from syncd.store.held import load_account
 from syncd.store.opening import Writer
+from syncd.store.outbox import load_one, load_waiting
 from syncd.store.planning import apply
 
 _MOST_AT_ONCE = 64
@@ -90,6 +92,14 @@ class StoreWriter:
     async def fetch_backlog(self, account: str) -> Backlog:
         """What stands between the account and the end of a comparison."""
         return cast("Backlog", await self.read(lambda connection: _backlog(connection, account)))
+
+    async def fetch_waiting(self, account: str) -> list[Outgoing]:
+        """The messages that are to be sent, or looked for, oldest first."""
+        return cast("list[Outgoing]", await self.read(lambda connection: load_waiting(connection, account)))
+
+    async def fetch_outgoing(self, account: str, id_: int) -> Outgoing | None:
+        """A message of the account's outbox."""
+        return cast("Outgoing | None", await self.read(lambda connection: load_one(connection, account, id_)))
 
     def rows_written(self, account: str) -> int:
         """How many rows of the account were written since the store was opened."""
