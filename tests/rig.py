@@ -60,7 +60,7 @@ class SteeredClock:
         self.time += timedelta(seconds=seconds)
 
 
-class _Announcements:
+class Announcements:
     """Keeps what would be logged."""
 
     def __init__(self, announced: list[Recorded]) -> None:
@@ -88,7 +88,7 @@ class Rig:
     async def start(self) -> None:
         """Open the database and begin, as a process does."""
         client = PoliteClient(self.sim.url, clock=self.clock, token=lambda: self.token, manners=QUICK)
-        self.store = StoreWriter(open_writer(self.path), self.clock, _Announcements(self.announced))
+        self.store = StoreWriter(open_writer(self.path), self.clock, Announcements(self.announced))
         self.store.start()
         self.mirror = Mirror(
             account="acme",
