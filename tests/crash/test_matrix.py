@@ -1,0 +1,19 @@
+"""A SIGKILL at any boundary loses nothing and doubles nothing.
+
+What is not covered: process kills are tested here; for a power cut syncd relies on SQLite's `synchronous = FULL`.
+"""
+
+import pytest
+from crash.matrix import Matrix
+from crash.scenes import SCENES, Scene
+
+_FEWEST_BOUNDARIES = 200
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
+def test_kill_at_every_boundary(matrix: Matrix, scene: Scene, *, whole: bool) -> None:
+    """After a kill and a restart the mirror is the server's truth, and each event was told, and told once."""
+    tally = matrix.run(scene, whole=whole)
+    assert not tally.describe_harm()
+    assert tally.boundaries >= _FEWEST_BOUNDARIES
+    assert tally.killed >= 0.9 * len(tally.trials)
