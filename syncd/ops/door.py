@@ -9,20 +9,22 @@ import asyncio
 import fcntl
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from msgspec import DecodeError, json
+from msgspec import DecodeError, Struct, json
 
-from syncd.errors import DatabaseError, SyncdError
+from syncd.errors import DatabaseError, SyncdError, UsageError
 
 Progress = Callable[[dict[str, Any]], None]
 Serve = Callable[[str, dict[str, Any], Progress], Awaitable[dict[str, Any]]]
 """Does one command for somebody else: its name, its arguments, and where to report progress."""
 
 _LINE_LIMIT = 1 << 20
+_BROKEN_OFF = "the daemon stopped before it was done; ask again"
+_REQUEST_SECONDS = 5.0  # how long a caller may take to say what it wants
 
 
 class HolderError(SyncdError):
@@ -95,6 +97,11 @@ class Door:
             os.umask(before)
         self._path.chmod(self._mode)
 
+    async def settle(self) -> None:
+        """Wait until everybody who asked has their answer."""
+        while self._callers:
+            await asyncio.wait(self._callers)
+
     async def close(self) -> None:
         """Stop listening, and break off what is being served."""
         if self._server is None:
@@ -113,27 +120,46 @@ class Door:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         def say(line: dict[str, Any]) -> None:
-            writer.write(json.encode(line) + b"\n")
+            if not writer.is_closing():  # a caller that has gone misses its answer; what it asked for goes on
+                writer.write(json.encode(line) + b"\n")
 
         try:
-            say(await self._answer(await reader.readline(), lambda progress: say({"progress": progress})))
+            say(await self._answer(reader, lambda progress: say({"progress": progress})))
             await writer.drain()
-        except (ConnectionError, ValueError):
-            pass  # the caller has gone, or said what no caller of ours says; what it asked for was done or not begun
+        except ConnectionError:
+            pass  # it has gone
         finally:
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
 
-    async def _answer(self, line: bytes, progress: Progress) -> dict[str, Any]:
+    async def _answer(self, reader: asyncio.StreamReader, progress: Progress) -> dict[str, Any]:
         try:
-            request = json.decode(line, type=dict[str, Any])
-            arguments = request.get("arguments") or {}
-            return {"result": await self._serve(str(request.get("command")), arguments, progress)}
-        except DecodeError:
-            return {"error": "the request is no JSON object; use the syncd command", "exit_code": 2}
+            command, arguments = await _read_request(reader)
+            return {"result": await self._serve(command, arguments, progress)}
         except SyncdError as error:
             return {"error": str(error), "exit_code": error.exit_code}
+        except ConnectionError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must not leave the caller without an answer
+            return {"error": f"internal error: {type(error).__name__}: {error}", "exit_code": 1}
+
+
+class _Request(Struct):
+    """What a caller of ours says."""
+
+    command: str
+    arguments: dict[str, Any] = {}
+
+
+async def _read_request(reader: asyncio.StreamReader) -> tuple[str, dict[str, Any]]:
+    """What is asked for; UsageError for what no caller of ours says."""
+    try:
+        async with asyncio.timeout(_REQUEST_SECONDS):
+            request = json.decode(await reader.readline(), type=_Request)
+    except (DecodeError, ValueError, TimeoutError):  # ValueError: a line without an end
+        raise UsageError("that is no request of a syncd command; use the syncd command") from None
+    return request.command, request.arguments
 
 
 def socket_path(database: Path) -> Path:
@@ -154,12 +180,15 @@ def ask_holder(
             raise DatabaseError(
                 f"{socket_path(database)} can't be used: {error.strerror or error}; ask its owner to let your group in"
             ) from error
-        connection.sendall(json.encode({"command": command, "arguments": arguments}) + b"\n")
-        with connection.makefile("rb") as lines:
-            return _result(lines, on_progress)
+        try:
+            connection.sendall(json.encode({"command": command, "arguments": arguments}) + b"\n")
+            with connection.makefile("rb") as lines:
+                return _result(lines, on_progress)
+        except (OSError, DecodeError):  # it was killed, perhaps in the middle of a line
+            raise HolderError(_BROKEN_OFF, 1) from None
 
 
-def _result(lines: Any, on_progress: Progress | None) -> dict[str, Any]:
+def _result(lines: Iterable[bytes], on_progress: Progress | None) -> dict[str, Any]:
     for line in lines:
         answer = json.decode(line, type=dict[str, Any])
         if "result" in answer:
@@ -168,4 +197,4 @@ def _result(lines: Any, on_progress: Progress | None) -> dict[str, Any]:
             raise HolderError(answer["error"], int(answer["exit_code"]))
         if on_progress is not None and "progress" in answer:
             on_progress(answer["progress"])
-    raise HolderError("the daemon stopped before it was done; ask again", 1)
+    raise HolderError(_BROKEN_OFF, 1)
