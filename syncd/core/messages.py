@@ -46,7 +46,7 @@ def plan_look(held: HeldThread, look: Look) -> Plan:
         return Plan()
     walk = begin(debt.thread, debt.errand, debt.entry, _last_place(debt, held.messages), held.change_id)
     if walk is not None:
-        begins = walk.verify and debt.thread.walk is None
+        begins = walk.verify and walk != debt.thread.walk
         return Plan(answer=walk, forget_met=debt.entry.id if begins else None)
     return _settled(held, debt, debt.thread, held.messages, look.now)
 
@@ -143,7 +143,7 @@ def _is_found(thread: Thread, debt: Debt, messages: dict[str, Message], compared
     """Whether a search is over: all that was missing by name is here, and something explains the entry's time."""
     if any(id_ is not None and id_ not in messages for id_ in (debt.entry.last_message_id, debt.errand.want)):
         return False
-    return bool(compared.new or compared.changed) or is_explained(thread, debt.entry)
+    return bool(compared.new or compared.edited or compared.restored) or is_explained(thread, debt.entry)
 
 
 def _message_events(compared: Comparison, before: Thread) -> Iterable[Event]:

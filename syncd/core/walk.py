@@ -113,9 +113,7 @@ def _forwards(thread: Thread, walk: Walk, sight: _Sight) -> Reached:
         paged=thread.paged or walk.cursor is not None or not short,
         top=_highest(thread.top, walk.high) if walk.joined else thread.top,
     )
-    reached = sight.last_id is None or any(
-        sight.last is not None and place is not None and sight.last <= place for place in (thread.top, walk.high)
-    )
+    reached = _is_reached(thread, walk, sight)
     if walk.verify and sight.leads_on and not short:
         reached = False  # a comparison goes on to the thread's very end
     if not reached and sight.leads_on:
@@ -134,8 +132,16 @@ def _goal_backwards(thread: Thread, walk: Walk, *, reached: bool) -> Goal | None
     if not walk.joined:
         return "join"
     if not reached:
-        return "start" if walk.start == "assumed" else "explain"
+        return "join" if walk.start == "unknown" else "start"
     return None
+
+
+def _is_reached(thread: Thread, walk: Walk, sight: _Sight) -> bool:
+    """Whether the walk has come to the list's last message; a comparison has to meet it itself."""
+    if sight.last_id is None:
+        return True
+    run = (walk.high,) if walk.verify else (walk.high, thread.top)
+    return sight.last is not None and any(place is not None and sight.last <= place for place in run)
 
 
 def _start_proof(sight: _Sight) -> StartProof:
@@ -169,7 +175,9 @@ def _backwards(thread: Thread, walk: Walk, sight: _Sight) -> Reached:
     if at_start or touched:
         thread = replace(thread, top=_highest(thread.top, walk.high))
     if at_start:
-        return Reached(thread=replace(thread, walk=None, paged=thread.paged or walk.cursor is not None), closed=True)
+        thread = replace(thread, walk=None, paged=thread.paged or walk.cursor is not None)
+        # an answer without any message, where the list names a last one, proves nothing
+        return Reached(thread=thread, closed=sight.last_id is None or walk.high is not None)
     thread = replace(thread, paged=True)
     if not sight.leads_on:
         return Reached(thread=replace(thread, walk=None), stuck=True)

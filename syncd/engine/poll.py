@@ -12,9 +12,10 @@ from syncd.core.observations import Identified, ReconcileBegun, SuspectsSettled
 from syncd.core.times import seconds_between
 from syncd.engine.account import Mirror
 from syncd.engine.hydrate import Work, hydrate
+from syncd.engine.listing import Listing, walk_list
 from syncd.engine.outcome import Outcome, WrongAccountError, check_place, measured, recorded_run
 from syncd.engine.passing import Pass
-from syncd.engine.survey import Listing, read_feed, read_jobs, read_unread, walk_list
+from syncd.engine.survey import read_feed, read_jobs, read_unread
 from syncd.errors import ForbiddenError, NotFoundError
 
 Ask = Callable[[Callable[[], Awaitable[Identity]]], Awaitable[Identity]]
@@ -68,18 +69,18 @@ def _is_reconcile_due(mirror: Mirror, held: HeldAccount) -> bool:
 async def _first_pass(under: Pass) -> bool:
     """Walk the list, fetch what it shows, and walk it again until it shows nothing unknown.
 
-    The list moves while it is walked: what was not seen once is seen the next time. A list of one page can't move.
+    The list moves while it is walked, and one answer may be broken: what was not seen once is seen the next time.
     """
-    while True:
+    known = False
+    while not known:
         listing: list[Listing] = []
 
         async def survey(work: Work, found: list[Listing] = listing) -> None:
             found.append(await walk_list(under, work, whole=True))
 
         await hydrate(under, survey)
+        known = under.mirror.tally.listed and listing[0].unknown == 0
         under.mirror.tally.listed = True
-        if listing[0].pages == 1 or listing[0].unknown == 0:
-            break
     await read_jobs(under)
     await hydrate(under)
     return True

@@ -1,66 +1,11 @@
-"""The cheap signals, in this order: the list's head, the unread list, the server's own feed."""
+"""The cheap signals beside the list's head: the unread list and the server's own feed; and the jobs."""
 
-from msgspec import Struct
-
-from syncd.core.entries import Surveyed, newest
-from syncd.core.model import Change, Instant
-from syncd.core.observations import Entries, FeedRead, JobsRead, ListWalked, ProposalRead, UnreadList
+from syncd.core.entries import Surveyed
+from syncd.core.model import Change
+from syncd.core.observations import FeedRead, JobsRead, ProposalRead, UnreadList
 from syncd.engine.hydrate import Work
 from syncd.engine.passing import Pass
 from syncd.errors import FetchError, ForbiddenError, NotFoundError, RejectedError, UnreachableError
-
-_SPREAD_SECONDS = 0.2  # between one conversation and the next of a reconcile that nobody waits for
-
-
-class Listing(Struct, frozen=True, kw_only=True):
-    """What a walk down the list found: pages read, and conversations never seen before."""
-
-    pages: int
-    unknown: int
-
-
-async def walk_list(under: Pass, work: Work, *, whole: bool = False, reconcile: bool = False) -> Listing:
-    """Walk the list from its head down to the mark of the last walk, or to its end.
-
-    The mark is set when the walk is finished, to the head as it was before: what moves up in the meantime is above it.
-    """
-    mirror = under.mirror
-    cursor, seen_cursors, listed, unknown, pages = None, set[str](), set[str](), 0, 0
-    head: Instant | None = None
-    head_time: Instant | None = None
-    while True:
-        asked = cursor
-        page = await under.ask(lambda: mirror.source.fetch_entries(asked))  # noqa: B023 - awaited at once
-        observed = Entries(
-            account=mirror.account,
-            now=mirror.clock.now(),
-            entries=page.entries,
-            server_time=page.server_time,
-            reconcile=reconcile,
-            seen_before=len(listed),
-            spread=0.0 if whole else _SPREAD_SECONDS,
-        )
-        surveyed: Surveyed = await mirror.store.apply(observed)
-        work.add(("conversation", id_) for id_ in surveyed.owed)
-        if head_time is None:
-            head, head_time = newest(page.entries), page.server_time
-        pages, unknown = pages + 1, unknown + surveyed.unknown
-        listed.update(entry.id for entry in page.entries)
-        mirror.tally.conversations = len(listed)
-        cursor = page.next_cursor
-        at_end = cursor is None or cursor in seen_cursors or not page.entries
-        if at_end or (surveyed.done and not whole):
-            break
-        seen_cursors.add(cursor or "")
-    done = ListWalked(
-        account=mirror.account,
-        now=mirror.clock.now(),
-        head=head,
-        server_time=head_time,
-        listed=frozenset(listed) if reconcile and cursor is None else None,
-    )
-    await mirror.store.apply(done)
-    return Listing(pages=pages, unknown=unknown)
 
 
 async def read_unread(under: Pass, work: Work) -> None:
@@ -127,7 +72,7 @@ async def read_jobs(under: Pass) -> None:
     while True:
         asked = cursor
         try:
-            page = await under.ask(lambda: mirror.source.fetch_jobs(asked))  # noqa: B023 - awaited at once
+            page = await under.ask(lambda: mirror.source.fetch_jobs(asked))
         except UnreachableError:
             raise
         except FetchError as failed:
@@ -148,7 +93,7 @@ async def _read_job_proposals(under: Pass, job_id: str) -> None:
     cursor, seen_cursors = None, set[str]()
     while True:
         asked = cursor
-        page = await under.ask(lambda: mirror.source.fetch_job_proposals(job_id, asked))  # noqa: B023 - awaited at once
+        page = await under.ask(lambda: mirror.source.fetch_job_proposals(job_id, asked))
         for dossier in page.dossiers:
             await mirror.store.apply(ProposalRead(account=mirror.account, now=mirror.clock.now(), dossier=dossier))
         cursor = page.next_cursor
