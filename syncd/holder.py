@@ -7,6 +7,7 @@ from typing import Any
 
 from syncd.config.models import Account, Settings
 from syncd.core.observations import Accepted, Opened, Removed
+from syncd.core.plan import PollCost
 from syncd.engine.account import BaseMirror, Log
 from syncd.engine.outcome import Outcome
 from syncd.engine.polling import poll_any
@@ -14,6 +15,8 @@ from syncd.errors import SyncdError, UsageError
 from syncd.ops.disk import check_room
 from syncd.ops.door import Door, Progress
 from syncd.protocols import Clock
+from syncd.store.errands import ERRANDS, run_errand
+from syncd.store.indexing import raw
 from syncd.store.writing import StoreWriter
 
 Build = Callable[[Account], BaseMirror]
@@ -22,7 +25,10 @@ _PROGRESS_SECONDS = 0.2
 
 
 class Holder:
-    """Everything that one process does for one database, whether it runs for ever or for one command."""
+    """Everything that one process does for one database, whether it runs for ever or for one command.
+
+    `poll_soon`: what brings an account's next poll forward, where there is a schedule.
+    """
 
     def __init__(self, settings: Settings, store: StoreWriter, build: Build, clock: Clock, log: Log) -> None:
         self.settings = settings
@@ -31,7 +37,8 @@ class Holder:
         self.log = log
         self.mirrors: dict[str, BaseMirror] = {}
         self.intervals: dict[str, float] = {}
-        self.polled = asyncio.Event()
+        self.door = Door(settings.db_path, self.serve, group_read=settings.store.group_read)
+        self.poll_soon: Callable[[str], None] = lambda _: None
         self._build = build
         self._turns: dict[str, asyncio.Lock] = {}
 
@@ -61,7 +68,9 @@ class Holder:
     async def poll(self, name: str, *, full: bool = False, manual: bool = False) -> Outcome:
         """One poll of one account, by itself."""
         async with self.turn(name):
-            mirror = self.mirrors[name]
+            mirror = self.mirrors.get(name)
+            if mirror is None:
+                raise SyncdError(f"account {name} is no longer configured; it was removed meanwhile")
             outcome = await poll_any(mirror, full=full, manual=manual)
             if outcome.busy:
                 await self.store.sum_up_history(name)
@@ -88,13 +97,12 @@ async def holding(
     """Hold a database whose lock is taken: its accounts are known, its door is open."""
     store.start()
     holder = Holder(settings, store, build, clock, log)
-    door = Door(settings.db_path, holder.serve, group_read=settings.store.group_read)
     try:
         await holder.configure(settings)
-        await door.open()
+        await holder.door.open()
         yield holder
     finally:
-        await door.close()
+        await holder.door.close()
         await holder.close()
         await store.close()
 
@@ -110,7 +118,7 @@ async def sync(holder: Holder, arguments: dict[str, Any], progress: Progress) ->
     try:
         while not all(task.done() for task in passes.values()):
             await asyncio.wait(passes.values(), timeout=_PROGRESS_SECONDS)
-            progress({name: _tally(holder.mirrors[name]) for name in names})
+            progress({name: _tally(holder.mirrors[name]) for name in names if name in holder.mirrors})
     finally:
         for task in passes.values():
             task.cancel()
@@ -129,21 +137,25 @@ def _tally(mirror: BaseMirror) -> dict[str, Any]:
 
 
 def _summary(name: str, task: "asyncio.Task[Outcome]") -> dict[str, Any]:
+    """An account's part of the summary; it has the same keys whatever happened."""
+    cost, state, retry_at = PollCost(), "paused", None
+    trouble: SyncdError | None
     try:
         outcome = task.result()
+        cost, state, retry_at = outcome.cost, outcome.verdict.state, outcome.verdict.retry_at
+        trouble = outcome.trouble
     except SyncdError as error:
-        return {"account": name, "state": "paused", "error": str(error), "exit_code": error.exit_code}
-    trouble = outcome.trouble
+        trouble = error
     return {
         "account": name,
-        "state": outcome.verdict.state,
+        "state": state,
         "error": None if trouble is None else str(trouble),
-        "retry_at": outcome.verdict.retry_at,
+        "retry_at": retry_at,
         "exit_code": 0 if trouble is None else trouble.exit_code,
-        "requests": outcome.cost.requests,
-        "bytes": outcome.cost.bytes,
-        "rows_written": outcome.cost.rows,
-        "seconds": outcome.cost.seconds,
+        "requests": cost.requests,
+        "bytes": cost.bytes,
+        "rows_written": cost.rows,
+        "seconds": cost.seconds,
     }
 
 
@@ -159,10 +171,24 @@ async def accept(holder: Holder, arguments: dict[str, Any], progress: Progress) 
         accepted = Accepted(account=name, now=holder.clock.now(), source=account.source, base_url=account.base_url)
         await holder.store.apply(accepted)
         mirror.is_same_place, mirror.identity = True, None
+    holder.poll_soon(name)
     return {"account": name}
 
 
 Verb = Callable[[Holder, dict[str, Any], Progress], Awaitable[dict[str, Any]]]
 
-VERBS: dict[str, Verb] = {"sync": sync, "accept": accept}
+
+def _errand(name: str) -> Verb:
+    """What needs nothing but the database, done on its one writing connection between transactions."""
+
+    async def serve(holder: Holder, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        del progress
+        now = holder.clock.now()
+        answer = await holder.store.read(lambda connection: run_errand(raw(connection), name, arguments, now))
+        return dict(answer)
+
+    return serve
+
+
+VERBS: dict[str, Verb] = {"sync": sync, "accept": accept} | {name: _errand(name) for name in ERRANDS}
 """What a holder does for others, by the name it is asked for."""

@@ -30,6 +30,19 @@ def print_status(console: Console, database: Row, accounts: Sequence[Row], now: 
     )
 
 
+def print_consumers(console: Console, consumers: Sequence[Row], now: str) -> None:
+    """Print how far each reader of the change feed has got, and what holds it up."""
+    for row in consumers:
+        line = safe_text(f"consumer {row['name']}", "bold").append(
+            f" · at event {row['event_id']}, {row['behind']:,} behind · {render_moment(row['updated_at'], now)}",
+            style="default",
+        )
+        console.print(line)
+        if row["error"]:
+            next_try = render_moment(row["next_try_at"], now)
+            console.print(safe_text(f"  failed {row['tries']} times: {row['error']}; next try {next_try}", "red"))
+
+
 def _state_facts(row: Row, now: str) -> Iterator[Fact]:
     since = render_moment(row["state_since"], now, "an unknown time")
     yield (

@@ -24,6 +24,9 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "syncd.cli.simulating": ("simulate",),
     "syncd.cli.demo": ("demo",),
     "syncd.cli.searching": ("search",),
+    "syncd.cli.feeding": ("events",),
+    "syncd.cli.erasing": ("purge",),
+    "syncd.cli.operating": ("backup", "install-service"),
     "syncd.cli.setup": ("init",),
 }
 """Each family's module, which holds a typer application named `app`, and its commands in the order of the help."""

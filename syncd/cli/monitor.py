@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from syncd.cli.accounts import print_status
+from syncd.cli.accounts import print_consumers, print_status
 from syncd.cli.database import find_database
 from syncd.cli.options import JsonOption, Places, new_family, with_places
 from syncd.cli.render import make_console, print_json
 from syncd.cli.safe import make_safe
 from syncd.cli.verdict import find_reasons
 from syncd.core.durations import parse_duration
+from syncd.store.feed import read_consumers
 from syncd.store.read import read_now, read_schema_version, read_status, reading
 
 app = new_family()
@@ -24,12 +25,14 @@ def status(places: Places, *, as_json: JsonOption = False) -> None:
     path = find_database(places)
     with reading(path) as database:
         accounts = read_status(database)
+        consumers = read_consumers(database)
         now = read_now(database)
         about = {"path": str(path), "bytes": measure_database(path), "schema_version": read_schema_version(database)}
     if as_json:
-        print_json({"database": about, "accounts": accounts})
+        print_json({"database": about, "accounts": accounts, "consumers": consumers})
     else:
         print_status(make_console(), about, accounts, now)
+        print_consumers(make_console(), consumers, now)
 
 
 @app.command()

@@ -2,11 +2,13 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from syncd.cli.changing import run_errand
 from syncd.cli.database import find_database
 from syncd.cli.moments import render_size
 from syncd.cli.options import JsonOption, Places, new_family, with_places
@@ -50,7 +52,10 @@ def backup(
     """Write a consistent, verified copy of the database, while the daemon runs or not."""
     from syncd.store.backup import back_up
 
-    size = back_up(find_database(places), file, keep)
+    database = find_database(places)
+    size = back_up(database, file, keep)
+    with suppress(SyncdError):  # whoever may only read may back up; then an erasure can't name the copy
+        run_errand(places, database, "backup_made", {"path": str(file.absolute())})
     if as_json:
         print_json({"path": str(file), "bytes": size})
     else:

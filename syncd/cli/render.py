@@ -38,6 +38,11 @@ def print_json_rows(rows: Iterable[Mapping[str, Any]]) -> None:
     sys.stdout.write("[]\n" if before == "[\n" else "\n]\n")
 
 
+def print_json_line(value: Mapping[str, Any]) -> None:
+    """Print one object on a line of its own."""
+    sys.stdout.write(_to_json(value) + "\n")
+
+
 def print_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print CSV with a heading; exact data, except on a terminal, which must not be steered by it."""
     writer = csv.writer(sys.stdout, lineterminator="\n")

@@ -9,6 +9,8 @@ from syncd.core.model import Conversation
 from syncd.core.plan import Plan
 from syncd.store import held, outbox_planning, snapshot
 from syncd.store.apply import Applied, Transaction, write
+from syncd.store.erased import plan_without_erased
+from syncd.store.indexing import raw
 
 Planner = Callable[[Transaction, Any], Plan]
 
@@ -87,7 +89,8 @@ _PLANNERS: dict[type[seen.Observation], Planner] = {
 
 def apply(transaction: Transaction, observation: seen.Observation) -> Applied:
     """Plan the observation against the rows held, and write the plan."""
-    plan = _PLANNERS[type(observation)](transaction, observation)
+    planner = _PLANNERS[type(observation)]
+    plan = plan_without_erased(raw(transaction.connection), observation, lambda kept: planner(transaction, kept))
     applied = write(transaction, observation.account, observation.now, plan)
     if isinstance(observation, seen.PageRead):
         outbox_planning.join(transaction, observation)

@@ -60,6 +60,13 @@ def reading(path: Path) -> Iterator[Database]:
         database.close()
 
 
+def open_feed(path: Path) -> Database:
+    """Open the database at `path` for many looks, each of which sees what is there then."""
+    database = open_reader(path)
+    database.row_factory = _as_dict
+    return database
+
+
 def read_now(database: Database) -> str:
     """The time, as this database's views take it."""
     return str(_one(database, "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS value"))

@@ -5,7 +5,7 @@ from itertools import islice
 
 from msgspec import Struct
 
-from syncd.core.words import Phrase, find_matches, parse_query
+from syncd.core.words import Phrase, find_matches, fold, parse_query
 from syncd.errors import UsageError
 from syncd.store.indexing import first_number, place_token
 from syncd.store.read import Database, Row
@@ -92,11 +92,13 @@ def parse_name(text: str) -> Phrase:
     phrases = parse_query('"' + text.replace('"', " ") + '"')
     if not phrases:
         raise UsageError(f"{text!r} is no name; give a part of one, an id, or me")
-    return Phrase(phrases[0].words, prefix=True)
+    words = phrases[0].words
+    return Phrase(words, prefix=words != ("me",))
 
 
 def _is_named(name: str | None, wanted: Phrase) -> bool:
-    return bool(find_matches(name or "", [wanted]))
+    folded = fold(name or "")  # the quick look first: there are many people
+    return all(word in folded for word in wanted.words) and bool(find_matches(folded, [wanted]))
 
 
 def _places_of(database: Database, candidate: Row) -> Iterator[str]:

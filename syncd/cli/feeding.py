@@ -1,0 +1,142 @@
+"""Following what happens: events."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from syncd.cli.changing import run_errand
+from syncd.cli.database import check_account, find_database
+from syncd.cli.feed_command import run_on
+from syncd.cli.options import AccountOption, Places, new_family, with_places
+from syncd.cli.render import print_json_line
+from syncd.errors import SyncdError, UsageError
+from syncd.store.feed import Choice, Look, read_consumer, read_feed, read_version, retry_wait
+from syncd.store.read import Database, open_feed
+
+_LOOK_SECONDS = 0.2
+"""How often a follower asks whether anything was committed: it costs one number, no page."""
+_TRIES_WITHOUT_FOLLOW = 3
+
+app = new_family()
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+@with_places
+def events(  # noqa: PLR0913 - each is an option of the command
+    places: Places,
+    *,
+    after: Annotated[
+        int | None,
+        typer.Option("--after", metavar="ID", min=0, show_default=False, help="Only events behind this one."),
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with what happens, until Ctrl-C.")] = False,
+    kind: Annotated[
+        str | None, typer.Option("--kind", metavar="K", show_default=False, help="Only this kind, such as message.new.")
+    ] = None,
+    account: AccountOption = None,
+    consumer: Annotated[
+        str | None,
+        typer.Option("--consumer", metavar="NAME", show_default=False, help="Go on where this reader has got to."),
+    ] = None,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="A new consumer wants the events about history too.")
+    ] = False,
+    execute: Annotated[
+        bool, typer.Option("--exec", help="Run CMD for each event, the event on its standard input.")
+    ] = False,
+    command: Annotated[list[str] | None, typer.Argument(metavar="[CMD]...", show_default=False)] = None,
+) -> None:
+    """Print the change feed as JSON lines, oldest first.
+
+    A consumer's place is kept once its lines were written out, or once CMD has succeeded. A CMD that fails is run
+    again, after longer and longer waits, before any later event; without --follow three times in all. A line of kind
+    feed.gap says which events were erased before they were read.
+    """
+    _check_words(after, consumer, command, execute=execute, from_start=from_start)
+    path = find_database(places)
+    with closing(open_feed(path)) as database:
+        check_account(database, account)
+        known = None if consumer is None else read_consumer(database, consumer)
+        history = consumer is None or (from_start if known is None else bool(known["from_start"]))
+        choice = Choice(kind=kind, account=account, baseline=history)
+        place = known["event_id"] if known else after or 0
+        reader = Reader(places, path, consumer, place, from_start=history)
+        for look in watch(database, place, choice, follow=follow):
+            if command:
+                reader.run(command, look, follow=follow)
+            else:
+                reader.print(look)
+
+
+def _check_words(
+    after: int | None, consumer: str | None, command: list[str] | None, *, execute: bool, from_start: bool
+) -> None:
+    if execute and not command:
+        raise UsageError("--exec wants a command behind it")
+    if command and not execute:
+        raise UsageError(f"{command[0]} is no option of events; a command comes behind --exec")
+    if after is not None and consumer is not None:
+        raise UsageError("--after and --consumer exclude each other: a consumer knows its place")
+    if from_start and consumer is None:
+        raise UsageError("--from-start is for a new --consumer")
+
+
+def watch(database: Database, place: int, choice: Choice, *, follow: bool) -> Iterator[Look]:
+    """Each look at the feed that brought lines; with `follow` it waits for the next commit and never ends."""
+    while True:
+        version = read_version(database)
+        look = read_feed(database, place, choice)
+        if look.lines:
+            yield look
+        place = look.place
+        if look.more:
+            continue
+        if not follow:
+            return
+        while read_version(database) == version:
+            time.sleep(_LOOK_SECONDS)
+
+
+class Reader:
+    """Whoever reads the feed: it passes lines on and, if it has a name, keeps its place."""
+
+    def __init__(self, places: Places, database: Path, name: str | None, place: int, *, from_start: bool) -> None:
+        self._place = place
+        self._places = places
+        self._database = database
+        self._name = name
+        self._from_start = from_start
+
+    def print(self, look: Look) -> None:
+        """Write the lines out, then keep the place."""
+        for line in look.lines:
+            print_json_line(line)
+        sys.stdout.flush()
+        self._place = look.place
+        self._keep()
+
+    def run(self, command: list[str], look: Look, *, follow: bool) -> None:
+        """Run the command for each line in turn; SyncdError when it keeps failing and nobody follows."""
+        for line in look.lines:
+            tries = 0
+            while (error := run_on(command, line)) is not None:
+                tries += 1
+                failed = self._keep(error=error)
+                wait = retry_wait(failed.get("tries", tries))
+                if not follow and tries == _TRIES_WITHOUT_FOLLOW:
+                    raise SyncdError(f"{error} for event {line['id']}; the next run tries again from there")
+                typer.echo(f"syncd: {error} for event {line['id']}; once more in {wait:.0f} s", err=True)
+                time.sleep(wait)
+            self._place = line["id"]
+            self._keep()
+
+    def _keep(self, **error: str) -> dict[str, Any]:
+        if self._name is None:
+            return {}
+        words = {"name": self._name, "event_id": self._place, "from_start": self._from_start} | error
+        return run_errand(self._places, self._database, "consumer", words)

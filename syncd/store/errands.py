@@ -1,0 +1,24 @@
+"""What a command may ask of the database's holder that needs nothing but the database."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from syncd.errors import StoreTroubleError
+from syncd.store.erase import purge
+from syncd.store.feed import note_place
+from syncd.store.scrub import note_backup
+
+Errand = Callable[[sqlite3.Connection, dict[str, Any], str], dict[str, Any]]
+"""Takes the writing connection, outside a transaction; the arguments; and the time."""
+
+ERRANDS: Mapping[str, Errand] = {"consumer": note_place, "purge": purge, "backup_made": note_backup}
+"""By the name of the holder's verb."""
+
+
+def run_errand(database: sqlite3.Connection, name: str, words: dict[str, Any], now: str) -> dict[str, Any]:
+    """Do the errand; raises StoreTroubleError where SQLite gives up: what is left is done at the next start."""
+    try:
+        return ERRANDS[name](database, words, now)
+    except sqlite3.Error as error:
+        raise StoreTroubleError(f"{name} could not be finished ({error}); free disk space, then try again") from error

@@ -1,0 +1,151 @@
+"""The change feed: events in the order of their ids, and how far those who follow it are. Imports nothing heavy."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from syncd.core.times import after
+from syncd.store.read import Database, Row
+
+AT_ONCE = 500
+"""Lines of one look at the feed at most."""
+_FIRST_WAIT_SECONDS = 1.0
+_LONGEST_WAIT_SECONDS = 300.0
+
+
+class Choice(Struct, frozen=True, kw_only=True):
+    """Which events are wanted; None for all. Without `baseline` those about history are left out."""
+
+    kind: str | None = None
+    account: str | None = None
+    baseline: bool = True
+
+
+class Look(Struct, frozen=True, kw_only=True):
+    """Lines of the feed, and the place up to which there is nothing else; `more`: there may be more behind it."""
+
+    lines: list[Row]
+    place: int
+    more: bool
+
+
+def read_feed(database: Database, place: int, choice: Choice) -> Look:
+    """The next lines behind `place`; a run of erased events is a line of kind `feed.gap`, whatever was chosen."""
+    database.execute("BEGIN")
+    try:
+        newest = database.execute("SELECT coalesce(max(id), 0) AS value FROM events").fetchone()["value"]
+        words = {"place": place, "limit": AT_ONCE, **choice_words(choice)}
+        events = [_as_line(row) for row in database.execute(_EVENTS, words)]
+        more = len(events) == AT_ONCE
+        end = events[-1]["id"] if more else None
+        gaps = [_as_gap(row, place) for row in database.execute(_GAPS, {"place": place, "end": end})]
+    finally:
+        database.execute("COMMIT")
+    lines = sorted([*events, *gaps], key=lambda line: int(line["id"]))
+    reached = max([place, *(line["id"] for line in lines), *([] if more else [newest])])
+    return Look(lines=lines, place=reached, more=more)
+
+
+_EVENTS = """
+SELECT id, kind, account, conversation_id, message_id, proposal_id, baseline, occurred_at, recorded_at, data
+FROM events
+WHERE id > :place AND (:kind IS NULL OR kind = :kind) AND (:account IS NULL OR account = :account)
+  AND (:baseline OR baseline = 0)
+ORDER BY id LIMIT :limit
+"""
+_GAPS = (
+    "SELECT first_id, last_id, reason, erased_at FROM _gaps WHERE last_id > :place AND (:end IS NULL OR last_id < :end)"
+)
+
+
+def choice_words(choice: Choice) -> Row:
+    """The choice as parameters of a query."""
+    return {"kind": choice.kind, "account": choice.account, "baseline": int(choice.baseline)}
+
+
+def _as_line(row: Row) -> Row:
+    return row | {"baseline": bool(row["baseline"]), "data": json.loads(row["data"]) if row["data"] else {}}
+
+
+def _as_gap(row: Row, place: int) -> Row:
+    first = max(row["first_id"], place + 1)
+    return {
+        "id": row["last_id"],
+        "kind": "feed.gap",
+        "first_id": first,
+        "events": row["last_id"] - first + 1,
+        "reason": row["reason"],
+        "recorded_at": row["erased_at"],
+    }
+
+
+def read_version(database: Database) -> int:
+    """A number that is another after every commit of another connection; costs no look at the file's pages."""
+    return int(database.execute("PRAGMA data_version").fetchone()["data_version"])
+
+
+def read_consumer(database: Database, name: str) -> Row | None:
+    """How far a consumer has read, and how its command fails; None before it has read anything."""
+    row: Row | None = database.execute("SELECT * FROM _consumers WHERE name = :name", {"name": name}).fetchone()
+    return row
+
+
+def read_consumers(database: Database) -> list[Row]:
+    """Every consumer, with how many events lie ahead of it."""
+    query = (
+        "SELECT c.name, c.event_id, c.updated_at, c.error, c.tries, c.next_try_at,"
+        " (SELECT count(*) FROM events e WHERE e.id > c.event_id AND (c.from_start OR e.baseline = 0)) AS behind"
+        " FROM _consumers c ORDER BY c.name"
+    )
+    return database.execute(query).fetchall()
+
+
+def note_place(database: sqlite3.Connection, words: dict[str, Any], now: str) -> dict[str, Any]:
+    """Write down how far the consumer `name` has read (never back), or with `error` that its command failed once more.
+
+    To be called by the lock's holder, outside a transaction; gives the consumer's `tries` and when it is to try again.
+    """
+    name, event_id, error = str(words["name"]), int(words["event_id"]), words.get("error")
+    transact(database, lambda: _write_place(database, (name, event_id, int(bool(words.get("from_start"))), now), error))
+    tries, next_try_at = database.execute(
+        "SELECT tries, next_try_at FROM _consumers WHERE name = ?", (name,)
+    ).fetchone()
+    return {"tries": tries, "next_try_at": next_try_at}
+
+
+def _write_place(database: sqlite3.Connection, consumer: tuple[str, int, int, str], error: str | None) -> None:
+    name, event_id, _, now = consumer
+    database.execute(
+        "INSERT OR IGNORE INTO _consumers (name, event_id, from_start, updated_at) VALUES (?, ?, ?, ?)", consumer
+    )
+    if error is None:
+        database.execute(
+            "UPDATE _consumers SET event_id = max(event_id, ?2), updated_at = ?3, error = NULL, tries = 0,"
+            " next_try_at = NULL WHERE name = ?1",
+            (name, event_id, now),
+        )
+        return
+    tries = 1 + database.execute("SELECT tries FROM _consumers WHERE name = ?", (name,)).fetchone()[0]
+    database.execute(
+        "UPDATE _consumers SET updated_at = ?2, error = ?3, tries = ?4, next_try_at = ?5 WHERE name = ?1",
+        (name, now, error, tries, after(now, retry_wait(tries))),
+    )
+
+
+def retry_wait(tries: int) -> float:
+    """Seconds to wait after so many failures in a row."""
+    return min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0 ** min(tries - 1, 20))
+
+
+def transact(database: sqlite3.Connection, work: Callable[[], None]) -> None:
+    """Do the work in one transaction of its own."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        work()
+        database.execute("COMMIT")
+    except BaseException:
+        database.execute("ROLLBACK")
+        raise
