@@ -10,8 +10,9 @@ from typing import Any
 from syncd.errors import StoreTroubleError
 from syncd.store.reading import open_reader
 
+Connection = sqlite3.Connection
 Database = sqlite3.Connection
-"""A connection that can't write."""
+"""A connection that can't write, whose rows are dictionaries."""
 Row = dict[str, Any]
 
 _WHICH = {
@@ -64,6 +65,14 @@ def open_feed(path: Path) -> Database:
     """Open the database at `path` for many looks, each of which sees what is there then."""
     database = open_reader(path)
     database.row_factory = _as_dict
+    return database
+
+
+def open_snapshot(path: Path) -> Connection:
+    """Open the database at `path` as it is at this instant; rows come as plain values."""
+    database = open_reader(path)
+    database.execute("BEGIN")
+    database.execute("SELECT count(*) FROM _counters").fetchone()  # a transaction sees nothing before its first look
     return database
 
 

@@ -1,0 +1,86 @@
+"""Giving everything away: export."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, cast, get_args
+
+import typer
+
+from syncd.cli.database import find_database
+from syncd.cli.options import JsonOption, Places, new_family, with_places
+from syncd.cli.render import print_json
+from syncd.cli.safe import make_safe
+from syncd.core.times import render_time
+from syncd.errors import UsageError
+from syncd.reports.export import Format, Snapshot, as_dict, write_export
+from syncd.reports.relations import Column, Relation, Rows, type_of
+from syncd.store.identity import fetch_version
+from syncd.store.read import Connection, open_snapshot
+from syncd.store.snapshot_reading import Source, read_change_id, read_source, read_sources
+
+app = new_family()
+
+
+@app.command()
+@with_places
+def export(
+    places: Places,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go.", show_default=False)],
+    *,
+    form: Annotated[str, typer.Option("--format", metavar="csv|jsonl|parquet", help="What is written.")],
+    since: Annotated[
+        int | None,
+        typer.Option(
+            "--since",
+            metavar="CHANGE_ID",
+            min=0,
+            show_default=False,
+            help="Only what changed behind this transaction, and what was deleted; views are whole.",
+        ),
+    ] = None,
+    spreadsheet: Annotated[
+        bool, typer.Option("--spreadsheet", help="CSV that is safe to open in a spreadsheet: no formula runs.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write every public table and view as a file, and a manifest with counts and checksums last.
+
+    All files show the same instant. An export without a manifest, or with another checksum, is not whole. Its
+    change_id is what the next --since takes.
+    """
+    if form not in get_args(Format):
+        raise UsageError(f"--format takes csv, jsonl or parquet, not {make_safe(form)}")
+    if spreadsheet and form != "csv":
+        raise UsageError("--spreadsheet is for --format csv")
+    with closing(open_snapshot(find_database(places))) as database:
+        newest = read_change_id(database)
+        if since is not None and since > newest:
+            raise UsageError(f"--since {since} lies ahead: the last transaction is {newest}; is this another database?")
+        snapshot = Snapshot(
+            change_id=newest,
+            schema_version=fetch_version(database),
+            exported_at=render_time(datetime.now(UTC)),
+            relations=_relations(database, since),
+            since=since,
+        )
+        manifest = write_export(
+            folder, snapshot, cast("Format", form), spreadsheet=spreadsheet, version=version("syncd")
+        )
+    if as_json:
+        print_json(as_dict(manifest))
+    else:
+        rows = sum(file.rows for file in manifest.files)
+        typer.echo(f"{make_safe(str(folder))}: {len(manifest.files)} files, {rows:,} rows, up to change {newest}")
+
+
+def _relations(database: Connection, since: int | None) -> Iterator[tuple[Relation, Rows]]:
+    for source in read_sources(database, deletions=since is not None):
+        yield _relation(source), read_source(database, source, since)
+
+
+def _relation(source: Source) -> Relation:
+    columns = tuple(Column(name, type_of(name, declared)) for name, declared in source.columns)
+    return Relation(name=source.name, kind=source.kind, columns=columns)

@@ -1,0 +1,1 @@
+"""Reports: what others' tools read instead of the database."""
