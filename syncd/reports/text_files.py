@@ -13,7 +13,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "＝", "＋", "－", "＠
 def write_csv(file: IO[bytes], relation: Relation, rows: Iterable[tuple[Any, ...]], *, spreadsheet: bool) -> int:
     r"""Write a heading and the rows, and count them.
 
-    It is UTF-8, lines end with `\n`, NULL is nothing and an empty text is `""`. With `spreadsheet`, a text that a spreadsheet would run as a formula gets a `'` in front.
+    It is UTF-8, lines end with `\n`, NULL is nothing and an empty text is `""`. With `spreadsheet`, a text that a
+    spreadsheet would run as a formula gets a `'` in front.
     """
     guard = _guard if spreadsheet else str
     file.write((",".join(column.name for column in relation.columns) + "\n").encode())
