@@ -14,13 +14,14 @@ from syncd.config.models import Account, OpenATSAccount, OpenTrainAccount, Setti
 from syncd.core.model import Instant
 from syncd.core.snapshot import Wanted
 from syncd.core.times import render_time
-from syncd.daemon import run
+from syncd.daemon import run, stop_signals
 from syncd.engine.account import BaseMirror, Log, Mirror, Policy
 from syncd.engine.snapshot_round import SnapshotMirror
 from syncd.errors import AuthError, DatabaseError, NoDatabaseError
 from syncd.holder import Holder, holding
 from syncd.ops.door import Progress, ask_holder, take_lock
 from syncd.ops.notify import Supervisor
+from syncd.ops.threads import DetachedThreads
 from syncd.sources.http import PoliteClient
 from syncd.sources.openats import OpenATS
 from syncd.sources.opentrain import OpenTrain
@@ -210,8 +211,11 @@ def perform(
 async def _perform_alone(
     settings: Settings, command: str, arguments: dict[str, Any], on_progress: Progress
 ) -> dict[str, Any]:
+    asyncio.get_running_loop().set_default_executor(DetachedThreads())
     async with hold(settings, os.environ) as holder:
-        return await holder.serve(command, arguments, on_progress)
+        answer = await holder.serve(command, arguments, on_progress)
+        await holder.door.settle()
+        return answer
 
 
 def run_daemon(settings: Settings, reload: Callable[[], Settings]) -> None:
@@ -221,8 +225,10 @@ def run_daemon(settings: Settings, reload: Callable[[], Settings]) -> None:
 
 
 async def _run_daemon(settings: Settings, reload: Callable[[], Settings]) -> None:
-    async with hold(settings, os.environ) as holder:
-        await run(holder, reload, Supervisor(os.environ))
+    asyncio.get_running_loop().set_default_executor(DetachedThreads())
+    with stop_signals() as stopping:
+        async with hold(settings, os.environ) as holder:
+            await run(holder, reload, Supervisor(os.environ), stopping)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from syncd.core.pacing import next_interval
 from syncd.core.times import seconds_between
 from syncd.engine.account import BaseMirror
 from syncd.engine.outcome import Outcome
-from syncd.errors import SyncdError
+from syncd.errors import ConfigError, SyncdError
 from syncd.holder import Holder
 from syncd.ops.notify import Supervisor
 from syncd.ops.service import Meter, Outlets, Service, Wishes
@@ -24,11 +24,35 @@ from syncd.store.figures import measure_files, read_figures
 _AFTER_A_BUG_SECONDS = 60.0
 
 
-async def run(holder: Holder, reload: Callable[[], Settings], supervisor: Supervisor) -> None:
-    """Poll every account at its own pace until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
+async def run(holder: Holder, reload: Callable[[], Settings], supervisor: Supervisor, stopping: asyncio.Event) -> None:
+    """Poll every account at its own pace until `stopping` is set; SIGHUP reads the configuration again."""
     daemon = Daemon(holder, reload, supervisor)
-    with _signals(daemon):
+    daemon.stopping = stopping
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
+    try:
         await daemon.run()
+    finally:
+        loop.add_signal_handler(signal.SIGHUP, _ignore)
+
+
+@contextmanager
+def stop_signals() -> Iterator[asyncio.Event]:
+    """What SIGTERM and SIGINT set from now on; a daemon that has not begun yet, or is ending, heeds no SIGHUP."""
+    stopping = asyncio.Event()
+    meanings = {signal.SIGTERM: stopping.set, signal.SIGINT: stopping.set, signal.SIGHUP: _ignore}
+    loop = asyncio.get_running_loop()
+    for number, meaning in meanings.items():
+        loop.add_signal_handler(number, meaning)
+    try:
+        yield stopping
+    finally:
+        for number in meanings:
+            loop.remove_signal_handler(number)
+
+
+def _ignore() -> None:
+    """Do nothing."""
 
 
 class Daemon:
@@ -51,6 +75,7 @@ class Daemon:
 
     async def run(self) -> None:
         """Run until `stopping` is set; what is under way is broken off, as nothing is lost by it."""
+        self.holder.poll_soon = lambda name: self.schedule(name, 0.0)
         self._scheduler.start()
         for name in self.holder.mirrors:
             self.schedule(name, await self._first_delay(name))
@@ -66,10 +91,10 @@ class Daemon:
         self.log("daemon.stopped")
 
     async def _first_delay(self, name: str) -> float:
-        """Nothing, unless an earlier process was told to wait."""
+        """Nothing, unless an earlier process was told to wait; whatever else was wrong may have been put right."""
         held = await self.holder.store.fetch_account(name)
-        retry_at = held.account.retry_at if held.account is not None else None
-        return 0.0 if retry_at is None else max(0.0, seconds_between(self.holder.clock.now(), retry_at))
+        until = held.memo.limited_until
+        return 0.0 if until is None else max(0.0, seconds_between(self.holder.clock.now(), until))
 
     def schedule(self, name: str, delay: float) -> None:
         """Place the account's next poll, in seconds from now."""
@@ -79,6 +104,9 @@ class Daemon:
 
     async def _begin(self, name: str) -> None:
         """Poll beside the scheduler, so that a stop can break the poll off."""
+        running = self._polls.get(name)
+        if running is not None and not running.done():
+            return  # its end places the next one
         if name in self.holder.mirrors and not self.stopping.is_set():
             self.service.signs.begin(name)
             self._polls[name] = asyncio.get_running_loop().create_task(self._poll(name))
@@ -119,17 +147,29 @@ class Daemon:
                 await self._reconfigure(self._reload())
             except SyncdError as error:
                 self.log("config.refused", level="error", error=str(error))
-            self.service.say_reloaded()
+            finally:
+                self.service.say_reloaded()
 
     async def _reconfigure(self, settings: Settings) -> None:
+        held = self.holder.settings
+        if (settings.db_path, settings.store.group_read) != (held.db_path, held.store.group_read):
+            raise ConfigError("[store] path and group_read can't change while syncd runs; restart it for that")
         self.service.take_up(_wishes(settings))
         before = dict(self.holder.mirrors)
+        await self._break_off([name for name in before if settings.accounts.get(name) != before[name].settings])
         await self.holder.configure(settings)
         self.service.signs.keep_only(list(self.holder.mirrors))
         for name, mirror in self.holder.mirrors.items():
             if before.get(name) is not mirror:
                 self.schedule(name, await self._first_delay(name))
         self.log("config.reloaded", accounts=len(self.holder.mirrors))
+
+    async def _break_off(self, names: list[str]) -> None:
+        """End the polls of accounts that change: by their old settings they may last, and nothing is lost by it."""
+        polls = [self._polls.pop(name) for name in names if name in self._polls]
+        for poll in polls:
+            poll.cancel()
+        await asyncio.gather(*polls, return_exceptions=True)
 
     def read_meters(self) -> dict[str, Meter]:
         """Every account's meter; called from other threads too."""
@@ -174,21 +214,3 @@ def _read_meter(mirror: BaseMirror) -> Meter:
         rows=mirror.store.rows_written(mirror.account),
         sits_until=mirror.sits_until,
     )
-
-
-@contextmanager
-def _signals(daemon: Daemon) -> Iterator[None]:
-    """SIGTERM and SIGINT stop, SIGHUP reloads, for as long as the daemon runs."""
-    loop = asyncio.get_running_loop()
-    meanings = {
-        signal.SIGTERM: daemon.stopping.set,
-        signal.SIGINT: daemon.stopping.set,
-        signal.SIGHUP: daemon.reload,
-    }
-    for number, meaning in meanings.items():
-        loop.add_signal_handler(number, meaning)
-    try:
-        yield
-    finally:
-        for number in meanings:
-            loop.remove_signal_handler(number)

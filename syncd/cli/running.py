@@ -11,6 +11,7 @@ import typer
 from syncd.cli.options import JsonOption, Places, new_family, with_places
 from syncd.cli.render import print_json
 from syncd.cli.safe import make_safe
+from syncd.errors import RateLimitedError
 
 app = new_family()
 
@@ -25,7 +26,7 @@ def run(places: Places) -> None:
 
     settings = _load(places)
     _configure_logs(settings)
-    run_daemon(settings, lambda: _load(places))
+    run_daemon(settings, lambda: _reload(places))
 
 
 @app.command()
@@ -71,6 +72,12 @@ def _load(places: Places) -> Any:
     return load(places.config, os.environ, db=places.db)
 
 
+def _reload(places: Places) -> Any:
+    settings = _load(places)
+    _configure_logs(settings)
+    return settings
+
+
 def _configure_logs(settings: Any) -> None:
     from syncd import logs
 
@@ -83,7 +90,7 @@ def _report(one: dict[str, Any], *, quiet: bool) -> None:
     """One line an account: how it went, on standard error when it went wrong."""
     name = make_safe(one["account"])
     if one["error"]:
-        until = f" (try again after {one['retry_at']})" if one.get("retry_at") and one["exit_code"] == 75 else ""
+        until = f" (try again after {one['retry_at']})" if one["exit_code"] == RateLimitedError.exit_code else ""
         print(f"syncd: {name}: {make_safe(one['error'])}{until}", file=sys.stderr)
     elif not quiet:
         print(
