@@ -8,9 +8,13 @@ from typing import Any
 from syncd.config.models import Account, Settings
 from syncd.core.observations import Accepted, Opened, Removed
 from syncd.core.plan import PollCost
-from syncd.engine.account import BaseMirror, Log
+from syncd.engine.account import BaseMirror, Log, Mirror
+from syncd.engine.outbox import Courier, Desk
 from syncd.engine.outcome import Outcome
 from syncd.engine.polling import poll_any
+from syncd.engine.sending import VERBS as SENDING
+from syncd.engine.sending import Verb as SendingVerb
+from syncd.engine.sending import deliver
 from syncd.errors import SyncdError, UsageError
 from syncd.ops.disk import check_room
 from syncd.ops.door import Door, Progress
@@ -41,6 +45,7 @@ class Holder:
         self.poll_soon: Callable[[str], None] = lambda _: None
         self._build = build
         self._turns: dict[str, asyncio.Lock] = {}
+        self._desks: dict[str, Desk] = {}
 
     async def configure(self, settings: Settings) -> None:
         """Take up the accounts that are configured, and let go of the others; the rows of both stay."""
@@ -75,7 +80,22 @@ class Holder:
             if outcome.busy:
                 await self.store.sum_up_history(name)
             self.log("poll", level="debug", account=name, state=outcome.verdict.state, requests=outcome.cost.requests)
-            return outcome
+        if isinstance(mirror, Mirror):
+            await deliver(Courier(mirror, self._desk(name)), healthy=outcome.trouble is None)
+        return outcome
+
+    def courier(self, name: str) -> Courier:
+        """Who sends for the account; UsageError where there is no such account, or it only can be read."""
+        mirror = self.mirrors.get(name)
+        if mirror is None:
+            raise UsageError(f"no account is named {name}; configured are {', '.join(self.mirrors)}")
+        if not isinstance(mirror, Mirror):
+            raise UsageError(f"account {name} is an OpenATS, which syncd only reads; write in its own pages")
+        return Courier(mirror, self._desk(name))
+
+    def _desk(self, name: str) -> Desk:
+        """What keeps an account to one message at a time, however often its configuration changes."""
+        return self._desks.setdefault(name, Desk())
 
     async def serve(self, command: str, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """Do what somebody asks for, whether through the door or in this very process."""
@@ -109,7 +129,7 @@ async def holding(
 
 async def sync(holder: Holder, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """One pass over the accounts named, or over all; every account's outcome, whatever the others came to."""
-    names = list(arguments.get("accounts") or holder.mirrors)
+    names = list(dict.fromkeys(arguments.get("accounts") or holder.mirrors))
     unknown = sorted(set(names) - set(holder.mirrors))
     if unknown:
         raise UsageError(f"no account is named {', '.join(unknown)}; configured are {', '.join(holder.mirrors)}")
@@ -146,6 +166,8 @@ def _summary(name: str, task: "asyncio.Task[Outcome]") -> dict[str, Any]:
         trouble = outcome.trouble
     except SyncdError as error:
         trouble = error
+    except Exception as error:  # noqa: BLE001 - a mistake of ours in one account must not hide the others
+        trouble = SyncdError(f"internal error: {type(error).__name__}: {error}")
     return {
         "account": name,
         "state": state,
@@ -190,5 +212,19 @@ def _errand(name: str) -> Verb:
     return serve
 
 
+def _sending(verb: SendingVerb) -> Verb:
+    """What is done at the desk of one account; a message that is only queued leaves with the next poll."""
+
+    async def serve(holder: Holder, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        name = str(arguments["account"])
+        answer = await verb(holder.courier(name), arguments, progress)
+        if arguments.get("later"):
+            holder.poll_soon(name)
+        return answer
+
+    return serve
+
+
 VERBS: dict[str, Verb] = {"sync": sync, "accept": accept} | {name: _errand(name) for name in ERRANDS}
+VERBS |= {name: _sending(verb) for name, verb in SENDING.items()}
 """What a holder does for others, by the name it is asked for."""

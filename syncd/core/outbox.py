@@ -9,13 +9,16 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from syncd.core.held import HeldThread
+from syncd.core.entries import plan_entries
+from syncd.core.held import HeldEntries, HeldThread
 from syncd.core.messages import message_event
-from syncd.core.model import Instant, Message
+from syncd.core.model import Conversation, Instant, Message
+from syncd.core.observations import Entries
 from syncd.core.outbox_seen import (
     Answered,
     Attempted,
     Candidate,
+    Found,
     HeldOutbox,
     Looked,
     Ordered,
@@ -151,7 +154,8 @@ def plan_unanswered(held: HeldOutbox, unanswered: Unanswered) -> Plan:
 
 def plan_looked(held: HeldOutbox, looked: Looked) -> Plan:
     """Settle what the look can settle; what it did not find is unconfirmed once two looks lie far enough apart."""
-    if not looked.messages and held.thread.conversation is not None and held.thread.conversation.last_message_id:
+    conversation = held.thread.conversation
+    if not looked.messages and not looked.gone and conversation is not None and conversation.last_message_id:
         return Plan()  # an empty answer about a conversation that is not: it proves nothing
     met = [
         Candidate(message=message)
@@ -160,8 +164,9 @@ def plan_looked(held: HeldOutbox, looked: Looked) -> Plan:
     ]
     found = match(held.open, (*held.candidates, *met), seconds_between(looked.now, looked.server_time))
     sent = tuple(_sent(row, found[row.id].id) for row in held.open if row.id in found)
-    missed = tuple(_missed(row, looked.now) for row in held.open if row.id in looked.ids and row.id not in found)
-    return replace(_stored(held.thread, found.values()), outgoing=(*sent, *missed))
+    missed = [(row, _missed(row, looked.now)) for row in held.open if row.id in looked.ids and row.id not in found]
+    changed = tuple(after_look for row, after_look in missed if after_look != row)
+    return replace(_stored(held.thread, found.values()), outgoing=(*sent, *changed))
 
 
 def _missed(outgoing: Outgoing, now: Instant) -> Outgoing:
@@ -226,3 +231,14 @@ def plan_ordered(held: HeldOutbox, ordered: Ordered) -> Plan:
         raise UsageError(f"message {outgoing.id} is {outgoing.state}: there is nothing to send again")
     expires_at = after(ordered.now, EXPIRES_SECONDS)
     return _changed(replace(outgoing, state="queued", expires_at=expires_at, error=None, missed_at=None))
+
+
+def plan_found(held: HeldEntries, found: Found) -> Plan:
+    """Hold the conversation as the list shows it, else as much as is known of it, unless it is held already."""
+    entry = found.entry
+    if entry is None:
+        if found.conversation_id in held.conversations:
+            return Plan()
+        entry = Conversation(id=found.conversation_id, bucket="proposal", proposal_id=found.proposal_id)
+    seen = Entries(account=found.account, now=found.now, entries=(entry,), server_time=found.now)
+    return plan_entries(held, seen)

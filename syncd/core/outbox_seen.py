@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from syncd.core.held import HeldThread
-from syncd.core.model import Instant, Message
+from syncd.core.model import Conversation, Instant, Message
 from syncd.core.observations import Observation
 from syncd.core.outgoing import Outgoing
 
@@ -60,12 +60,16 @@ class Unanswered(Observation, frozen=True, kw_only=True):
 
 
 class Looked(Observation, frozen=True, kw_only=True):
-    """A conversation was read back beyond the attempts, to see what of the messages `ids` has arrived."""
+    """A conversation was read back beyond the attempts, to see what of the messages `ids` has arrived.
+
+    `gone`: the server is well, and has no such conversation for us.
+    """
 
     conversation_id: str
     ids: frozenset[int]
     messages: tuple[Message, ...]
     server_time: Instant
+    gone: bool = False
 
 
 class Ordered(Observation, frozen=True, kw_only=True):
@@ -73,3 +77,11 @@ class Ordered(Observation, frozen=True, kw_only=True):
 
     id: int
     again: bool
+
+
+class Found(Observation, frozen=True, kw_only=True):
+    """A proposal's conversation was opened or found; `entry` None: the list does not show it yet."""
+
+    conversation_id: str
+    proposal_id: str
+    entry: Conversation | None

@@ -5,9 +5,11 @@ from typing import Any
 
 from syncd.core import outbox
 from syncd.core import outbox_seen as seen
+from syncd.core.model import Conversation
 from syncd.core.observations import Observation, PageRead
 from syncd.core.plan import Plan
 from syncd.store.apply import Transaction, write
+from syncd.store.held import load_entries
 from syncd.store.outbox import has_open, load_row, load_settling
 
 Planner = Callable[[Transaction, Any], Plan]
@@ -30,6 +32,11 @@ def _plan_looked(tx: Transaction, o: seen.Looked) -> Plan:
     return outbox.plan_looked(load_settling(tx.connection, o.account, tx.before, o.conversation_id, ids), o)
 
 
+def _plan_found(tx: Transaction, o: seen.Found) -> Plan:
+    named = o.entry or Conversation(id=o.conversation_id, proposal_id=o.proposal_id)
+    return outbox.plan_found(load_entries(tx.connection, o.account, [named]), o)
+
+
 PLANNERS: dict[type[Observation], Planner] = {
     seen.Queued: _plan_queued,
     seen.Attempted: _of_row(outbox.plan_attempted),
@@ -37,6 +44,7 @@ PLANNERS: dict[type[Observation], Planner] = {
     seen.Unanswered: _of_row(outbox.plan_unanswered),
     seen.Looked: _plan_looked,
     seen.Ordered: _of_row(outbox.plan_ordered),
+    seen.Found: _plan_found,
 }
 
 

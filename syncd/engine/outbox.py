@@ -1,0 +1,231 @@
+"""The story of an outgoing message: say that it is being sent, send it once, and look for it if the reply was lost."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+from syncd.core.model import Instant, Message
+from syncd.core.observations import Waiting
+from syncd.core.outbox import earliest, look_delay, next_state
+from syncd.core.outbox_seen import Answered, Attempted, Looked, Unanswered
+from syncd.core.outgoing import Outgoing
+from syncd.core.refusals import advise
+from syncd.core.times import after, seconds_between
+from syncd.engine.account import Mirror
+from syncd.engine.poll import identified
+from syncd.errors import AuthError, FetchError, ForbiddenError, NotFoundError, RateLimitedError, UsageError
+from syncd.protocols import Sender
+
+_T = TypeVar("_T")
+
+_MOST_PAGES = 20  # of one conversation in one look: nobody writes more in the minute after an attempt
+
+
+@dataclass(slots=True)
+class _Looks:
+    """How often a lost message was looked for in this process, and when it is looked for again."""
+
+    count: int = 0
+    next_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Desk:
+    """What all that send for one account share: one request at a time, so that none is under way during a look.
+
+    `until`: the server said to ask nothing before.
+    """
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    looks: dict[int, _Looks] = field(default_factory=dict)
+    until: Instant | None = None
+
+
+class Courier:
+    """Sends what waits in one account's outbox, and settles what was lost."""
+
+    def __init__(self, mirror: Mirror, desk: Desk) -> None:
+        self.mirror = mirror
+        self.desk = desk
+
+    @property
+    def sender(self) -> Sender:
+        """The source, as one that takes messages."""
+        source = self.mirror.source
+        if not isinstance(source, Sender):
+            raise UsageError(f"account {self.mirror.account} is only read; write there instead")
+        return source
+
+    def now(self) -> Instant:
+        """Our clock's time."""
+        return self.mirror.clock.now()
+
+    async def work(self) -> None:
+        """Look for what was lost, then send what is queued, the oldest first.
+
+        Raises the trouble that keeps the rest from leaving: AuthError, RateLimitedError, UnreachableError and the like.
+        """
+        async with self.desk.lock:
+            waiting = await self._in_time()
+            if not any(self._is_due(outgoing) for outgoing in waiting):
+                return
+            await identified(self.mirror, self.ask)
+            trouble = await self._look_for([outgoing for outgoing in waiting if outgoing.since is not None])
+            for outgoing in waiting:
+                if outgoing.state == "queued":
+                    await self._send(outgoing.id)
+            if trouble is not None:
+                raise trouble
+
+    async def expire(self) -> None:
+        """Give up what is queued and late, though nothing can be sent now."""
+        async with self.desk.lock:
+            await self._in_time()
+
+    async def _in_time(self) -> list[Outgoing]:
+        """What waits; a queued message that is too late says so, and waits no longer."""
+        waiting = await self.mirror.store.fetch_waiting(self.mirror.account)
+        late = {row.id for row in waiting if row.state == "queued" and (row.expires_at or "") <= self.now()}
+        for id_ in late:
+            await self._begin(id_)
+        return [outgoing for outgoing in waiting if outgoing.id not in late]
+
+    def next_look(self, outgoing: Outgoing) -> float:
+        """Seconds until the message is looked for again."""
+        looks = self.desk.looks.get(outgoing.id, _Looks())
+        return max(0.0, looks.next_at - self.mirror.clock.monotonic())
+
+    def _is_due(self, outgoing: Outgoing) -> bool:
+        return outgoing.state == "queued" or self.next_look(outgoing) <= 0
+
+    async def ask(self, fetch: Callable[[], Awaitable[_T]]) -> _T:
+        """The answer of a request, unless the account is told to wait; RateLimitedError says for how long."""
+        await self._check_wait()
+        try:
+            return await fetch()
+        except RateLimitedError as limited:
+            self.desk.until = after(self.now(), limited.retry_after)
+            waiting = Waiting(account=self.mirror.account, now=self.now(), until=self.desk.until)
+            await self.mirror.store.apply(waiting)
+            raise
+        except AuthError:
+            self.mirror.identity = None  # the next token may be another's
+            raise
+
+    async def _check_wait(self) -> None:
+        held = await self.mirror.store.fetch_account(self.mirror.account)
+        until = max(filter(None, (held.memo.limited_until, self.desk.until)), default=None)
+        left = 0.0 if until is None else seconds_between(self.now(), until)
+        if left > 0:
+            raise RateLimitedError(f"the server allows no requests before {until}", retry_after=left)
+
+    async def _send(self, id_: int) -> None:
+        """Send one message, if it is still to be sent."""
+        await self._check_wait()  # to wait is no attempt
+        self.mirror.check_room()
+        outgoing = await self._begin(id_)
+        if outgoing is None or outgoing.state != "sending":
+            return
+        content, conversation_id = outgoing.content or "", outgoing.conversation_id
+        try:
+            message = await self.ask(lambda: self.sender.send_message(conversation_id, content))
+        except FetchError as error:
+            await self._note(outgoing, error)
+        else:
+            await self._answered(outgoing, message)
+
+    async def _begin(self, id_: int) -> Outgoing | None:
+        begun: Outgoing | None = await self.mirror.store.apply(
+            Attempted(account=self.mirror.account, now=self.now(), id=id_)
+        )
+        if begun is not None and begun.state == "expired":
+            self._log("outbox.expired", begun, level="warning")
+        return begun
+
+    async def _answered(self, outgoing: Outgoing, message: Message) -> None:
+        answered = Answered(account=self.mirror.account, now=self.now(), id=outgoing.id, message=message)
+        await self.mirror.store.apply(answered)
+        self._log("outbox.sent", outgoing, message_id=message.id)
+
+    async def _note(self, outgoing: Outgoing, error: FetchError) -> None:
+        """Write down what becomes of a message that brought no answer; an account's own trouble ends the round."""
+        state = next_state(error)
+        told = advise(error, may_write=self.mirror.may("messages:write")) if state == "failed" else str(error)
+        noted = Unanswered(account=self.mirror.account, now=self.now(), id=outgoing.id, state=state, error=told)
+        await self.mirror.store.apply(noted)
+        self.desk.looks.pop(outgoing.id, None)
+        known = {"reason": error.reason, "request_id": error.request_id}
+        self._log(f"outbox.{_WORDS[state]}", outgoing, level="info" if state == "queued" else "warning", **known)
+        if state == "queued":
+            raise error
+
+    def _log(self, event: str, outgoing: Outgoing, *, level: str = "info", **fields: object) -> None:
+        """One line about a message; never its text."""
+        known = {"outbox_id": outgoing.id, "conversation_id": outgoing.conversation_id, **fields}
+        self.mirror.log(event, level=level, **{name: value for name, value in known.items() if value is not None})
+
+    async def _look_for(self, lost: list[Outgoing]) -> FetchError | None:
+        """Look for messages that may have arrived, conversation by conversation; the trouble that a look met."""
+        trouble: FetchError | None = None
+        due = [outgoing for outgoing in lost if self._is_due(outgoing)]
+        for conversation_id in dict.fromkeys(outgoing.conversation_id for outgoing in due):
+            mine = [outgoing for outgoing in lost if outgoing.conversation_id == conversation_id]
+            for outgoing in mine:
+                looks = self.desk.looks.setdefault(outgoing.id, _Looks())
+                looks.count += 1
+                looks.next_at = self.mirror.clock.monotonic() + look_delay(looks.count)
+            try:
+                await self._look(conversation_id, mine)
+            except RateLimitedError:
+                raise
+            except FetchError as error:
+                trouble = error
+        return trouble
+
+    async def _look(self, conversation_id: str, lost: list[Outgoing]) -> None:
+        """Settle what can be settled by reading the conversation back beyond the attempts."""
+        since = min(outgoing.since or self.now() for outgoing in lost)
+        try:
+            messages, server_time = await self._read_back(conversation_id, since)
+            gone = False
+        except (NotFoundError, ForbiddenError):
+            messages, server_time, gone = (), self.now(), True
+        looked = Looked(
+            account=self.mirror.account,
+            now=self.now(),
+            conversation_id=conversation_id,
+            ids=frozenset(outgoing.id for outgoing in lost),
+            messages=messages,
+            server_time=server_time,
+            gone=gone,
+        )
+        await self.mirror.store.apply(looked)
+        await self._tell(lost)
+
+    async def _read_back(self, conversation_id: str, since: Instant) -> tuple[tuple[Message, ...], Instant]:
+        """The newest messages, down to what was there before `since`, and the server's time."""
+        messages: list[Message] = []
+        cursor = None
+        for _ in range(_MOST_PAGES):
+            page = await self.ask(partial(self.mirror.source.fetch_messages, conversation_id, "older", cursor))
+            messages += page.messages
+            cursor = page.next_cursor
+            border = earliest(since, seconds_between(self.now(), page.server_time))
+            if cursor is None or any((message.created_at or border) < border for message in page.messages):
+                break
+        return tuple(messages), page.server_time
+
+    async def _tell(self, lost: list[Outgoing]) -> None:
+        """Log what the look has settled, and forget its looks."""
+        for before in lost:
+            outgoing = await self.mirror.store.fetch_outgoing(self.mirror.account, before.id)
+            if outgoing is None or outgoing.state in ("sending", "queued"):
+                continue
+            self.desk.looks.pop(outgoing.id, None)
+            level = "warning" if outgoing.state == "unconfirmed" else "info"
+            self._log(f"outbox.{outgoing.state}", outgoing, level=level, message_id=outgoing.message_id)
+
+
+_WORDS = {"queued": "put_off", "sending": "lost", "failed": "failed"}
