@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from crash.scenes import BASE, Inbox, Scene, build_inbox, leave_a_message
-from crash.verdict import Ending, look_at_the_wreck, open_to_read, read_events, read_log, read_retry_at, weigh
+from crash.verdict import Ending, look_at_the_wreck, open_to_read, read_events, read_log, read_waits, weigh
 
 from syncd.simulator import Simulator
 
@@ -171,13 +171,12 @@ class Lane:
             start = inbox.time.at + _RESTART
             if number > 0:
                 step.happens(sim, inbox)
-            retry_at, sent = read_retry_at(folder / "syncd.db"), len(sim.requests)
+            until, sent = max(read_waits(folder / "log"), default=""), len(sim.requests)
             code = self._start(scene, sim, folder, start)
             if code != 0:
-                yield (f"lost: the restarted daemon ended with {code}")
-            is_waiting = retry_at is not None and datetime.fromisoformat(retry_at) > start + timedelta(seconds=30)
-            if scene.silent and is_waiting and len(sim.requests) != sent:
-                yield (f"lost: {len(sim.requests) - sent} requests were sent before {retry_at}")
+                yield f"lost: the restarted daemon ended with {code}"
+            if scene.silent and until > start.strftime("%Y-%m-%dT%H:%M:%S") and len(sim.requests) != sent:
+                yield f"lost: {len(sim.requests) - sent} requests were sent before {until}"
 
     def _start(self, scene: Scene, sim: Simulator, folder: Path, at: datetime, **kill: Any) -> int:
         config, database = folder / "config.toml", folder / "syncd.db"

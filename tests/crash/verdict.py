@@ -50,10 +50,13 @@ class Told(NamedTuple):
 
 def read_log(log: Path) -> list[Told]:
     """The events that a log tells of, in its order."""
+    return [_told_by(line) for line in _read_lines(log) if "event_id" in line]
+
+
+def _read_lines(log: Path) -> list[dict[str, Any]]:
     if not log.exists():
         return []
-    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("{")]
-    return [_told_by(line) for line in lines if "event_id" in line]
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("{")]
 
 
 def _told_by(line: dict[str, Any]) -> Told:
@@ -77,13 +80,9 @@ def open_to_read(database: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{database}?mode=ro", uri=True)
 
 
-def read_retry_at(database: Path) -> str | None:
-    """Until when the account was told to wait, if it was."""
-    if not database.exists():
-        return None
-    with closing(open_to_read(database)) as connection:
-        row = connection.execute("SELECT json_extract(state, '$.limited_until') FROM _accounts").fetchone()
-    return None if row is None else row[0]
+def read_waits(log: Path) -> list[str]:
+    """Until when the account said that it would wait; the database is not asked, as it may have forgotten."""
+    return [line["retry_at"] for line in _read_lines(log) if line["event"] == "account.waiting"]
 
 
 def look_at_the_wreck(database: Path, logged: list[Told]) -> Iterator[str]:
