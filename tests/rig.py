@@ -177,9 +177,10 @@ def settled_world(clock: SteeredClock, lengths: Iterable[int], *, seed: int = 5)
     world = World(clock, seed=seed)
     for length in lengths:
         conversation_id = world.new_conversation()
-        world.burst(conversation_id, length)
+        world.burst(conversation_id, max(0, length - 1))
         world.read_conversation(conversation_id)
-        world.dismiss_needs_reply(conversation_id)
+        for _ in range(min(1, length)):
+            world.add_message(conversation_id, "Thanks.", from_viewer=True)
         clock.advance(60)
     clock.advance(86_400)
     return world

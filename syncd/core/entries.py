@@ -172,7 +172,7 @@ def plan_feed(held: HeldEntries, feed: FeedRead) -> Plan:
     owe = [
         Owed(kind="conversation", subject_id=id_, due_at=feed.now, errand=Errand(want=message_id))
         for id_, message_id, at in feed.messages
-        if id_ in held.conversations and id_ not in held.owed and id_ not in held.failing and (at or "") >= start
+        if _is_wanted(held, id_, message_id) and (at or "") >= start
     ]
     owe += [
         Owed(kind="proposal", subject_id=id_, due_at=feed.now)
@@ -181,6 +181,12 @@ def plan_feed(held: HeldEntries, feed: FeedRead) -> Plan:
     ]
     memo = held.memo if held.memo.feed_cursor == feed.cursor else replace(held.memo, feed_cursor=feed.cursor)
     return Plan(owe=tuple(owe), memo=None if memo is held.memo else memo, answer=Surveyed(owed=_conversations(owe)))
+
+
+def _is_wanted(held: HeldEntries, conversation_id: str, message_id: str) -> bool:
+    """Whether the feed names a message that is missing, and that nothing else is about to fetch."""
+    busy = conversation_id in held.owed or conversation_id in held.failing
+    return message_id not in held.messages and conversation_id in held.conversations and not busy
 
 
 def _conversations(owed: Iterable[Owed]) -> tuple[str, ...]:

@@ -37,7 +37,10 @@ class HeldThread(Struct, frozen=True, kw_only=True):
 
 
 class HeldEntries(Struct, frozen=True, kw_only=True):
-    """The conversations that a list answer names, with their debts, and those that count as unread here."""
+    """The conversations that an answer names, with their debts, and those that count as unread here.
+
+    `messages`: those that the server's feed names and that are held.
+    """
 
     account: Account
     memo: Memo
@@ -47,6 +50,7 @@ class HeldEntries(Struct, frozen=True, kw_only=True):
     proposals: frozenset[str]
     unread: dict[str, Conversation]
     suspects: frozenset[str]
+    messages: frozenset[str] = frozenset()
 
 
 class HeldListing(Struct, frozen=True, kw_only=True):

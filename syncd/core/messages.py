@@ -177,7 +177,7 @@ def _followed(held: HeldThread, plan: Plan, reached: Reached, read: PageRead, me
         return plan
     if thread.walk is not None:
         going_on = replace(plan, threads=threads, met=tuple(met) if walk.verify else (), answer=thread.walk)
-        return _counted_early(held, debt, going_on, messages, read.now)
+        return _counted_early(held, debt, going_on, messages, read.now) if read.pausing else going_on
     if reached.stuck:
         return replace(plan, threads=threads, answer=Stuck())
     if reached.closed and walk.verify:

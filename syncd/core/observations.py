@@ -81,11 +81,15 @@ class Look(Observation, frozen=True, kw_only=True):
 
 
 class PageRead(Observation, frozen=True, kw_only=True):
-    """A page that `walk` asked for; `leads_on` is the trail's verdict on its cursor."""
+    """A page that `walk` asked for; `leads_on` is the trail's verdict on its cursor.
+
+    `pausing`: a search that has not found what it seeks goes on at the next poll only.
+    """
 
     walk: Walk
     page: Page
     leads_on: bool
+    pausing: bool = False
 
 
 class CursorDied(Observation, frozen=True, kw_only=True):

@@ -16,21 +16,30 @@ _ORDER = ("conversation", "overdue", "proposal", "interview")
 
 
 class Work:
-    """What is to be looked at in this pass, each subject once; `close` when no more will come."""
+    """What is to be looked at in this pass, no subject by two at once; `close` when no more will come."""
 
     def __init__(self, under: Pass) -> None:
         self._under = under
         self._tasks: deque[Task] = deque()
+        self._waiting: set[Task] = set()
+        self._active: set[Task] = set()
+        self._again: set[Task] = set()
         self._changed = asyncio.Event()
         self._closed = False
 
     def add(self, tasks: Iterable[Task]) -> int:
-        """Queue what was not attempted in this pass yet; how many there were."""
-        new = [task for task in tasks if task not in self._under.attempted]
+        """Queue what does not wait already, and how much that was; what is being looked at is looked at once more."""
+        new = [task for task in dict.fromkeys(tasks) if task not in self._waiting]
         self._under.attempted.update(new)
-        self._tasks.extend(sorted(new, key=lambda task: _ORDER.index(task[0])))
-        self._changed.set()
+        self._again.update(self._active.intersection(new))
+        self._queue(task for task in new if task not in self._active)
         return len(new)
+
+    def _queue(self, tasks: Iterable[Task]) -> None:
+        ordered = sorted(tasks, key=lambda task: _ORDER.index(task[0]))
+        self._tasks.extend(ordered)
+        self._waiting.update(ordered)
+        self._changed.set()
 
     def close(self) -> None:
         """No more will be added."""
@@ -44,7 +53,19 @@ class Work:
                 return None
             self._changed.clear()
             await self._changed.wait()
-        return None if self._under.trouble is not None else self._tasks.popleft()
+        if self._under.trouble is not None:
+            return None
+        task = self._tasks.popleft()
+        self._waiting.discard(task)
+        self._active.add(task)
+        return task
+
+    def finish(self, task: Task) -> None:
+        """It was looked at; if something new was seen of it meanwhile, it is queued again."""
+        self._active.discard(task)
+        if task in self._again:
+            self._again.discard(task)
+            self._queue([task])
 
 
 async def hydrate(under: Pass, feed: Callable[[Work], Awaitable[None]] | None = None) -> int:
@@ -88,6 +109,8 @@ async def _round(under: Pass, work: Work, feed: Callable[[Work], Awaitable[None]
                 await _look_at(under, task)
             except SyncdError as error:
                 under.end(error.trouble if isinstance(error, PassEndedError) else error)
+            finally:
+                work.finish(task)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(fill())

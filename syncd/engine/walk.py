@@ -28,7 +28,14 @@ async def walk_conversation(under: Pass, conversation_id: str) -> None:
         pages += 1
         leads_on = trail.advances(asked.cursor, page)
         mirror.tally.messages += len(page.messages)
-        read = PageRead(account=mirror.account, now=now(), walk=asked, page=page, leads_on=leads_on)
+        read = PageRead(
+            account=mirror.account,
+            now=now(),
+            walk=asked,
+            page=page,
+            leads_on=leads_on,
+            pausing=pages >= EXPLAIN_PAGES,
+        )
         step = await mirror.store.apply(read)
         if isinstance(step, Walk) and (step.direction, step.cursor is None) != (asked.direction, False):
             trail = Trail()
@@ -37,7 +44,7 @@ async def walk_conversation(under: Pass, conversation_id: str) -> None:
 
 
 async def _fetch_page(under: Pass, conversation_id: str, walk: Walk) -> Page | RejectedError | None:
-    """The page that the walk asks for; a RejectedError if its cursor was refused; None if the conversation has ended otherwise."""
+    """The page that the walk asks for; a RejectedError if its cursor was refused, None if there is nothing more."""
     source = under.mirror.source
     try:
         return await under.ask(lambda: source.fetch_messages(conversation_id, walk.direction, walk.cursor))

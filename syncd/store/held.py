@@ -197,6 +197,16 @@ def load_entries(
     )
 
 
+def load_named(
+    connection: Connection, account: str, messages: Iterable[tuple[str, str]], proposals: Iterable[str]
+) -> held.HeldEntries:
+    """The same for what the server's feed names: (conversation, message) pairs, and proposals."""
+    pairs = list(messages)
+    known = load_entries(connection, account, [Conversation(id=id_) for id_, _ in pairs], proposals=proposals)
+    sql = "SELECT id FROM messages WHERE account = ? AND id IN (SELECT value FROM json_each(?))"
+    return replace(known, messages=_ids(connection, sql, account, _listed(id_ for _, id_ in pairs)))
+
+
 def load_listing(connection: Connection, account: str, listed: frozenset[str] | None) -> held.HeldListing:
     """What a walk down the list is weighed against; None: it was not walked whole."""
     memo = load_memo(connection, account)

@@ -5,7 +5,6 @@ from typing import Any
 
 from syncd.core import entries, health, messages, proposals, reconcile
 from syncd.core import observations as seen
-from syncd.core.model import Conversation
 from syncd.core.plan import Plan
 from syncd.store import held, outbox_planning, snapshot
 from syncd.store.apply import Applied, Transaction, write
@@ -41,8 +40,8 @@ def _plan_proposal(tx: Transaction, o: seen.ProposalRead) -> Plan:
 
 
 def _plan_feed(tx: Transaction, o: seen.FeedRead) -> Plan:
-    named = [Conversation(id=id_) for id_, _, _ in o.messages]
-    known = held.load_entries(tx.connection, o.account, named, proposals=[id_ for id_, _ in o.proposals])
+    named = [(conversation_id, message_id) for conversation_id, message_id, _ in o.messages]
+    known = held.load_named(tx.connection, o.account, named, [id_ for id_, _ in o.proposals])
     return entries.plan_feed(known, o)
 
 
