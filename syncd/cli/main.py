@@ -25,6 +25,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "syncd.cli.demo": ("demo",),
     "syncd.cli.searching": ("search",),
     "syncd.cli.feeding": ("events",),
+    "syncd.cli.sending": ("send", "outbox", "open-conversation"),
     "syncd.cli.exporting": ("export",),
     "syncd.cli.erasing": ("purge",),
     "syncd.cli.operating": ("backup", "install-service"),

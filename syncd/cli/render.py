@@ -19,9 +19,9 @@ WIDE = 160
 _NARROWEST_CELL = 8
 
 
-def make_console() -> Console:
+def make_console(*, stderr: bool = False) -> Console:
     """The terminal, or what stands in for it; colour only on a terminal, and not with NO_COLOR."""
-    return Console(highlight=False, markup=False, emoji=False)
+    return Console(highlight=False, markup=False, emoji=False, stderr=stderr)
 
 
 def print_json(value: Any) -> None:

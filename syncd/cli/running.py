@@ -24,8 +24,8 @@ def run(places: Places) -> None:
     """Run the daemon: poll every account until SIGTERM; SIGHUP reads the configuration again."""
     from syncd.app import run_daemon
 
-    settings = _load(places)
-    _configure_logs(settings)
+    settings = load_settings(places)
+    configure_logs(settings)
     run_daemon(settings, lambda: _reload(places))
 
 
@@ -41,9 +41,9 @@ def sync(
     """Do one pass until caught up, here or in the daemon that holds the database."""
     from syncd.app import perform
 
-    settings = _load(places)
+    settings = load_settings(places)
     with _progress(quiet=as_json) as on_progress:
-        _configure_logs(settings)
+        configure_logs(settings)
         arguments = {"accounts": list(accounts or []), "full": full}
         summary = perform(settings, "sync", arguments, on_progress, create=True)
     if as_json:
@@ -60,25 +60,27 @@ def accept(places: Places, account: Annotated[str, typer.Argument(help="The acco
     """Take over an account whose address or identity has changed."""
     from syncd.app import perform
 
-    settings = _load(places)
-    _configure_logs(settings)
+    settings = load_settings(places)
+    configure_logs(settings)
     perform(settings, "accept", {"account": account})
     print(f"{account} is taken over; the next poll compares everything")
 
 
-def _load(places: Places) -> Any:
+def load_settings(places: Places) -> Any:
+    """The configuration that these places lead to."""
     from syncd.config.load import load
 
     return load(places.config, os.environ, db=places.db)
 
 
 def _reload(places: Places) -> Any:
-    settings = _load(places)
-    _configure_logs(settings)
+    settings = load_settings(places)
+    configure_logs(settings)
     return settings
 
 
-def _configure_logs(settings: Any) -> None:
+def configure_logs(settings: Any) -> None:
+    """Log as the settings say, to standard error, and warn of what they warn of."""
     from syncd import logs
 
     logs.configure(settings.log.level, settings.log.format, stream=sys.stderr)

@@ -77,7 +77,9 @@ def retry_command(id: int) -> str:
 
 
 def plan_queued(held: HeldOutbox, queued: Queued) -> Plan:
-    """Put a text into the outbox; the answer is its row."""
+    """Put a text into the outbox, unless that was done; the answer is its row."""
+    if held.outgoing is not None:
+        return Plan(answer=held.outgoing)
     outgoing = Outgoing(
         id=held.next_id,
         conversation_id=queued.conversation_id,
@@ -85,8 +87,9 @@ def plan_queued(held: HeldOutbox, queued: Queued) -> Plan:
         content=queued.content,
         created_at=queued.now,
         expires_at=after(queued.now, EXPIRES_SECONDS),
+        key=queued.key,
     )
-    return Plan(outgoing=(outgoing,), answer=outgoing)
+    return _changed(outgoing)
 
 
 def plan_attempted(held: HeldOutbox, attempted: Attempted) -> Plan:

@@ -32,10 +32,11 @@ class HeldOutbox(Struct, frozen=True, kw_only=True):
 
 
 class Queued(Observation, frozen=True, kw_only=True):
-    """Somebody wants a text sent."""
+    """Somebody wants a text sent; the same `key` is the same wish."""
 
     conversation_id: str
     content: str
+    key: str | None = None
 
 
 class Attempted(Observation, frozen=True, kw_only=True):

@@ -18,7 +18,8 @@ class Outgoing(Struct, frozen=True, kw_only=True):
     """A row of `outbox`.
 
     `state` is queued, sending, sent, unconfirmed, failed, expired or cancelled. `since`: the first attempt that may
-    have arrived and was not settled. `missed_at`: when the message was first looked for and not found.
+    have arrived and was not settled. `missed_at`: when the message was first looked for and not found. `key`: what its
+    sender calls it, so that asking twice is asking once.
     """
 
     id: int
@@ -32,6 +33,7 @@ class Outgoing(Struct, frozen=True, kw_only=True):
     error: str | None = None
     since: Instant | None = None
     missed_at: Instant | None = None
+    key: str | None = None
 
 
 def normal(text: str | None) -> str:

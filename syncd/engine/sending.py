@@ -51,6 +51,7 @@ async def send(courier: Courier, arguments: dict[str, Any], progress: Progress) 
             now=courier.now(),
             conversation_id=str(arguments["conversation_id"]),
             content=content,
+            key=arguments.get("key"),
         )
     )
     progress(_result(courier, outgoing, None))

@@ -35,6 +35,10 @@ class HolderError(SyncdError):
         self.exit_code = exit_code
 
 
+class BrokenOffError(HolderError):
+    """The holder went away before it answered; whether it did what was asked, nobody said."""
+
+
 class Lock:
     """The right to write a database, for as long as it is open."""
 
@@ -185,7 +189,7 @@ def ask_holder(
             with connection.makefile("rb") as lines:
                 return _result(lines, on_progress)
         except (OSError, DecodeError):  # it was killed, perhaps in the middle of a line
-            raise HolderError(_BROKEN_OFF, 1) from None
+            raise BrokenOffError(_BROKEN_OFF, 1) from None
 
 
 def _result(lines: Iterable[bytes], on_progress: Progress | None) -> dict[str, Any]:
@@ -197,4 +201,4 @@ def _result(lines: Iterable[bytes], on_progress: Progress | None) -> dict[str, A
             raise HolderError(answer["error"], int(answer["exit_code"]))
         if on_progress is not None and "progress" in answer:
             on_progress(answer["progress"])
-    raise HolderError(_BROKEN_OFF, 1)
+    raise BrokenOffError(_BROKEN_OFF, 1)

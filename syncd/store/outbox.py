@@ -21,7 +21,7 @@ _PUBLIC = (
     "message_id",
     "error",
 )
-_OWN = ("since", "missed_at")
+_OWN = ("since", "missed_at", "key")
 _SELECT = (
     f"SELECT {', '.join(f'o.{name}' for name in _PUBLIC)}, {', '.join(f'x.{name}' for name in _OWN)}"  # noqa: S608 - names of our own
     " FROM outbox AS o LEFT JOIN _outbox AS x ON x.id = o.id WHERE o.account = ? AND "
@@ -51,6 +51,18 @@ def load_one(connection: Connection, account: str, id_: int) -> Outgoing | None:
     """The row of this number, if it is the account's."""
     found = load_outgoing(connection, account, "o.id = ?", id_)
     return found[0] if found else None
+
+
+def load_wish(
+    connection: Connection, account: str, change_id: int, conversation_id: str, key: str | None
+) -> HeldOutbox:
+    """What there is to know before a text is queued: whether it was, as its sender's key tells."""
+    found = load_outgoing(connection, account, "x.key = ?", key)
+    return HeldOutbox(
+        thread=load_thread(connection, account, change_id, conversation_id, ()),
+        next_id=_next_id(connection),
+        outgoing=found[0] if found else None,
+    )
 
 
 def load_row(
@@ -115,9 +127,11 @@ def write_outgoing(connection: Connection, account: str, outgoing: Iterable[Outg
         values = (*(getattr(row, name) for name in _PUBLIC), account, change_id)
         connection.exec_driver_sql(_UPSERT, values)
         connection.exec_driver_sql("DELETE FROM _outbox WHERE id = ?", (row.id,))
-        if row.since is not None or row.missed_at is not None:
-            own = (row.id, row.since, row.missed_at)
-            connection.exec_driver_sql("INSERT INTO _outbox (id, since, missed_at) VALUES (?, ?, ?)", own)
+        own = (row.since, row.missed_at, row.key)
+        if any(own):
+            connection.exec_driver_sql(
+                "INSERT INTO _outbox (id, since, missed_at, key) VALUES (?, ?, ?, ?)", (row.id, *own)
+            )
     return len(written)
 
 

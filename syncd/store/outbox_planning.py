@@ -10,7 +10,7 @@ from syncd.core.observations import Observation, PageRead
 from syncd.core.plan import Plan
 from syncd.store.apply import Transaction, write
 from syncd.store.held import load_entries
-from syncd.store.outbox import has_open, load_row, load_settling
+from syncd.store.outbox import has_open, load_row, load_settling, load_wish
 
 Planner = Callable[[Transaction, Any], Plan]
 
@@ -20,7 +20,7 @@ def _of_row(planner: Callable[[Any, Any], Plan]) -> Planner:
 
 
 def _plan_queued(tx: Transaction, o: seen.Queued) -> Plan:
-    return outbox.plan_queued(load_settling(tx.connection, o.account, tx.before, o.conversation_id), o)
+    return outbox.plan_queued(load_wish(tx.connection, o.account, tx.before, o.conversation_id, o.key), o)
 
 
 def _plan_answered(tx: Transaction, o: seen.Answered) -> Plan:

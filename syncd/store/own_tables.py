@@ -205,3 +205,4 @@ class OutgoingRow(Row, table=True):
     id: int = Field(primary_key=True)
     since: str | None = None
     missed_at: str | None = None
+    key: str | None = None

@@ -284,11 +284,13 @@ CREATE TABLE _suspects (
   PRIMARY KEY (account, kind, subject_id)
 );
 
--- Of an outgoing message: its first attempt that may have arrived, and when it was first looked for in vain.
+-- Of an outgoing message: its first attempt that may have arrived, when it was first looked for in vain, and its
+-- sender's own name for it.
 CREATE TABLE _outbox (
   id INTEGER NOT NULL,
   since TEXT,
   missed_at TEXT,
+  key TEXT,
   PRIMARY KEY (id)
 );
 
@@ -410,6 +412,7 @@ CREATE INDEX events_message ON events (account, kind, message_id);
 CREATE INDEX events_unlogged ON events (logged_at) WHERE logged_at IS NULL;
 CREATE INDEX owed_due ON _owed (account, due_at);
 CREATE INDEX outbox_open ON outbox (account, conversation_id) WHERE state IN ('queued', 'sending', 'unconfirmed');
+CREATE UNIQUE INDEX outbox_key ON _outbox (key);
 CREATE INDEX outbox_found ON outbox (account, conversation_id) WHERE message_id IS NOT NULL;
 
 CREATE INDEX accounts_change ON accounts (change_id);
