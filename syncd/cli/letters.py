@@ -13,6 +13,7 @@ Row = dict[str, Any]
 
 _SNIPPET = 60
 _STYLES = {"queued": "cyan", "sending": "cyan", "sent": "green", "cancelled": "dim"}
+_ENDED = {"failed": "has failed", "expired": "has expired", "unconfirmed": "is unconfirmed"}
 
 
 def print_outbox(console: Console, rows: Sequence[Row], total: int, now: str) -> None:
@@ -59,7 +60,7 @@ def render_outcome(answer: Row) -> str:
         if seconds is None:
             return f"it is not known yet whether message {number} has arrived{reason}; syncd outbox tells later"
         return f"the reply to message {number} was lost; looking for it in the conversation, for up to two minutes"
-    return f"message {number} is {state}{reason}"
+    return f"message {number} {_ENDED.get(state, f'is {state}')}{reason}"
 
 
 def _leaves(answer: Row) -> str:

@@ -176,6 +176,8 @@ class StoreWriter:
                     self._commit(part)
             if self._logged and self._jobs.empty():
                 self._commit([])
+        if self._logged:  # the end was in the queue before the last line was marked
+            self._commit([])
 
     def _waiting(self) -> list[_Job]:
         """What else is in the queue already; the end is left for the next round."""
@@ -239,7 +241,7 @@ def _backlog(connection: Connection, account: str) -> Backlog:
         "SELECT COUNT(*) FROM _owed WHERE account = ?1 AND kind = 'conversation' AND json_extract(payload, '$.verify')"
         " AND subject_id NOT IN (SELECT subject_id FROM failures WHERE account = ?1 AND kind = 'conversation')"
     )
-    suspects = "SELECT COUNT(*) FROM _suspects WHERE account = ?"
+    suspects = "SELECT COUNT(*) FROM _suspects WHERE account = ? AND kind IN ('conversation', 'message')"
     return Backlog(
         comparisons=connection.exec_driver_sql(comparisons, (account,)).scalar_one(),
         suspects=connection.exec_driver_sql(suspects, (account,)).scalar_one(),
