@@ -61,7 +61,11 @@ class HeldListing(Struct, frozen=True, kw_only=True):
 
 
 class HeldProposal(Struct, frozen=True, kw_only=True):
-    """One proposal with everything that hangs on it; `active_at`: when somebody last wrote in its conversation."""
+    """One proposal with everything that hangs on it.
+
+    `active_at`: when somebody last wrote in its conversation. `nameless`: its candidate had a name once.
+    `erasure_since`: when the signs of the candidate's erasure were first seen.
+    """
 
     account: Account
     proposal: Proposal | None
@@ -71,6 +75,8 @@ class HeldProposal(Struct, frozen=True, kw_only=True):
     owed: Owed | None
     failure: Failure | None
     active_at: Instant | None
+    nameless: bool = False
+    erasure_since: Instant | None = None
 
 
 class HeldJobs(Struct, frozen=True, kw_only=True):

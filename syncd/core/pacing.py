@@ -12,6 +12,9 @@ SIT_OUT_SECONDS = 60.0
 EXPLAIN_PAGES = 3
 """How many pages a poll spends on looking for what moved one conversation."""
 
+ERASURE_LOOK_SECONDS = 3600.0
+"""How long after the signs of a person's erasure were first seen they must be seen again, in seconds."""
+
 SECOND_LOOK_SECONDS = 600.0
 """How long after a large loss was first seen it is looked at again, in seconds."""
 

@@ -12,6 +12,7 @@ from syncd.core.pacing import ACTIVE_SECONDS, INTERVIEW_LOOK_SECONDS
 from syncd.core.plan import Owed, Plan, merged_extra
 from syncd.core.thread import Errand
 from syncd.core.times import after, seconds_between
+from syncd.core.upstream_erasure import plan_erasure
 
 
 def plan_proposal(held: HeldProposal, read: ProposalRead) -> Plan:
@@ -23,7 +24,11 @@ def plan_proposal(held: HeldProposal, read: ProposalRead) -> Plan:
         rows.append(proposal)
     if candidate is not None and candidate != held.candidate:
         rows.append(candidate)
+    erasure = plan_erasure(held, proposal, candidate, read.now)
+    rows = [row for row in rows if not any(type(row) is type(other) for other in erasure.rows)] + list(erasure.rows)
     owe = _owed_next(held, proposal, read)
+    if all(debt.kind != "proposal" for debt in owe):
+        owe += erasure.owe
     renewed = any(debt.kind == "proposal" for debt in owe)
     return Plan(
         rows=tuple(rows),
@@ -31,6 +36,8 @@ def plan_proposal(held: HeldProposal, read: ProposalRead) -> Plan:
         owe=owe,
         pay=() if held.owed is None or renewed else (("proposal", proposal.id, held.owed.version),),
         recovered=() if held.failure is None else (("proposal", proposal.id),),
+        suspects=erasure.suspects,
+        unsuspect=erasure.unsuspect,
     )
 
 

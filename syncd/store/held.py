@@ -236,6 +236,11 @@ def load_proposal(
         "SELECT MAX(COALESCE(last_message_at, updated_at)) FROM conversations WHERE account = ? AND proposal_id = ?",
         *about,
     )
+    erasure = _one(
+        connection,
+        "SELECT since FROM _suspects WHERE account = ? AND kind = 'erasure' AND subject_id = ?",
+        *about,
+    )
     return held.HeldProposal(
         account=_known_account(connection, account),
         proposal=proposal,
@@ -245,6 +250,8 @@ def load_proposal(
         owed=load_owed(connection, account, kind, [proposal_id]).get(proposal_id),
         failure=load_failure(connection, account, kind, proposal_id),
         active_at=active[0],
+        nameless=bool(_suspected(connection, account, "nameless", [candidate_id or ""])),
+        erasure_since=None if erasure is None else erasure[0],
     )
 
 
