@@ -33,7 +33,7 @@ async def _look(under: Round, *, full: bool, manual: bool) -> bool:
     async with recorded_run(mirror, kind):
         if first or compare or manual or _are_lists_due(mirror, held):
             await read_lists(under, held)
-        await _look_at_chats(under, everything=compare or manual, afresh=compare)
+        await _look_at_chats(under, held, everything=compare or manual, afresh=compare)
     return under.changed > 0
 
 
@@ -48,13 +48,16 @@ def _are_lists_due(mirror: SnapshotMirror, held: HeldAccount) -> bool:
     return last is None or seconds_between(last, mirror.clock.now()) >= _LISTS_SECONDS
 
 
-async def _look_at_chats(under: Round, *, everything: bool, afresh: bool) -> None:
+async def _look_at_chats(under: Round, held: HeldAccount, *, everything: bool, afresh: bool) -> None:
     """Look at each chat that is due, then say what of the failures and the losses is to be believed."""
     mirror = under.mirror
     begun = RoundBegun(
         account=mirror.account, now=under.now, wanted=mirror.wanted, everything=everything, afresh=afresh
     )
-    await _look_at_each(under, await mirror.store.apply(begun))
+    due: Sequence[Due] = await mirror.store.apply(begun)
+    if held.memo.trouble and not due:
+        await under.probe()  # a round that asks nothing must not end an outage
+    await _look_at_each(under, due)
     await under.write_failures()
     await under.apply(RoundEnded(account=mirror.account, now=under.now, compared=afresh))
 

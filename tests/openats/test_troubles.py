@@ -86,6 +86,15 @@ async def test_a_server_that_is_not_there_is_unreachable(rig: TeamRig) -> None:
     assert [e["kind"] for e in rig.events()] == ["account.degraded", "account.recovered"]
 
 
+async def test_a_round_without_a_chat_ends_no_outage(rig: TeamRig) -> None:
+    """After a manual poll that met an outage, a poll for which no chat is due makes sure before it says ok."""
+    await rig.poll()
+    rig.sim.pause()
+    await rig.poll(manual=True)
+    assert (await rig.poll(after=5)).verdict.state == "unreachable"
+    rig.sim.resume()
+
+
 async def test_a_stalled_server_does_not_hang_the_poll(rig: TeamRig) -> None:
     """Requests that are never answered end the poll by their time-out, as an outage."""
     await rig.poll()
