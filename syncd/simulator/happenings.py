@@ -108,6 +108,20 @@ class MessageHappenings(WorldState):
         self.insert_message(conversation, conversation.deleted_messages.pop(message_id))
 
     @locked
+    def hide_message(self, conversation_id: str, message_id: str, *, seconds: float) -> None:
+        """Keep a message from every page for so many seconds, as a replica that lags behind does."""
+        self.delete_message(conversation_id, message_id)
+        self.hidden.append((self.now_ms() + round(seconds * 1000), conversation_id, message_id))
+
+    @locked
+    def show_due(self) -> None:
+        """Bring back the hidden messages whose time has come."""
+        due = [entry for entry in self.hidden if entry[0] <= self.now_ms()]
+        for entry in due:
+            self.hidden.remove(entry)
+            self.restore_message(*entry[1:])
+
+    @locked
     def read_conversation(self, conversation_id: str) -> None:
         """The owner reads it in the app: nothing is unread, `updatedAt` stays."""
         conversation = self.conversations[conversation_id]

@@ -10,7 +10,8 @@ class Quirks:
     `newer_without_cursor`: "oldest" or "newest" end of the thread. `page_order`: "oldest" or "newest" first, or "walk"
     (in the direction of the walk). `cursor_inclusive`: a page repeats its cursor's own message. `last_page_cursor`: a
     cursor even at the end of a thread. `cursor_lifetime_*`: after so many requests or seconds a cursor answers 400.
-    `read_limit`, `write_limit`: requests a token may make in `read_window` seconds, then 429.
+    `read_limit`, `write_limit`: requests a token may make in `read_window` seconds, then 429. `sent_visible_after`: a
+    message that was sent is on no page for so many seconds.
     """
 
     newer_without_cursor: str = "oldest"
@@ -26,6 +27,7 @@ class Quirks:
     read_window: float = 60.0
     write_limit: int | None = None
     trims_content: bool = False
+    sent_visible_after: float = 0.0
     writes_enabled: bool = True
 
     def expires_cursors(self) -> bool:

@@ -34,6 +34,7 @@ class Reads:
 
     def answer(self, token: Token, path: list[str], query: Query) -> Json:
         """The body of a GET; `path` is what follows the API's prefix, split."""
+        self._world.show_due()
         match path:
             case ["messages"]:
                 read = self._messages if "conversationId" in query else self._conversations

@@ -47,6 +47,7 @@ class WorldState:
         self.jobs: dict[str, Job] = {}
         self.candidates: dict[str, Candidate] = {}
         self.deleted_conversations: dict[str, Conversation] = {}
+        self.hidden: list[tuple[int, str, str]] = []
         self.events: list[Event] = []
         self.tokens: dict[str, Token] = {}
         self.blocked_words: set[str] = {"BLOCKED-BY-POLICY"}

@@ -46,6 +46,8 @@ class Writes:
             conversation_id, content, from_viewer=mine, sender=None if mine else token.user_id
         )
         message = self._world.find_message(conversation_id, message_id)
+        if self._quirks.sent_visible_after > 0:
+            self._world.hide_message(conversation_id, message_id, seconds=self._quirks.sent_visible_after)
         return {"ok": True, "message": message.to_json(token.user_id)}
 
     def _parse(self, body: bytes) -> tuple[str, str]:
