@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from rig import QUICK, Announcements, Rig
 from syncd.core.observations import Opened
 from syncd.core.snapshot import Wanted
@@ -45,6 +47,11 @@ class TeamRig(Rig):
         )
         opened = Opened(account="acme", now=self.clock.now(), source="openats", base_url=self.sim.openats_url)
         await self.store.apply(opened)
+
+    def change_concurrency(self, requests: int) -> None:
+        """Ask so many at once from now on."""
+        self.policy = replace(self.policy, concurrency=requests)
+        self.chats.policy = self.policy
 
     async def stop(self) -> None:
         """Close the connections and the database."""

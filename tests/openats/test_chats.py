@@ -221,3 +221,19 @@ async def test_a_large_loss_that_was_a_mistake_leaves_no_trace(rig: TeamRig) -> 
     await rig.poll(full=True)
     assert {e["kind"] for e in rig.events()} == {"message.new"}
     assert rig.differences() == []
+
+
+async def test_a_crash_is_no_second_look(rig: TeamRig) -> None:
+    """A large loss whose round broke off is still looked at twice, however late the next process begins."""
+    rig.change_concurrency(1)
+    await rig.poll()
+    for number in rig.team.chat("candidate", 1).messages:
+        rig.team.hide("candidate", 1, number)
+    rig.sim.faults.rate_limit(retry_after=600, where="header", path="/chat/job/2$")
+    assert (await rig.poll(after=61)).verdict.state == "rate_limited"
+    assert rig.scalar("SELECT COUNT(*) FROM _suspects") == 10
+    await rig.restart()
+    await rig.poll(after=3600)
+    assert rig.events("message.deleted") == []
+    await rig.poll(after=601)
+    assert len(rig.new_events("message.deleted")) == 10
