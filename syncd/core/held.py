@@ -80,9 +80,11 @@ class HeldProposal(Struct, frozen=True, kw_only=True):
 
 
 class HeldJobs(Struct, frozen=True, kw_only=True):
-    """Those of the jobs asked for that are held."""
+    """Those of the jobs asked for that are held; `owed` and `failure`: while all of them could not be had."""
 
     jobs: dict[str, Job]
+    owed: Owed | None = None
+    failure: Failure | None = None
 
 
 class HeldSuspects(Struct, frozen=True, kw_only=True):

@@ -131,9 +131,10 @@ class ProposalMissing(Observation, frozen=True, kw_only=True):
 
 
 class JobsRead(Observation, frozen=True, kw_only=True):
-    """A page of the owner's jobs."""
+    """A page of the owner's jobs; `whole`: all of them were read, and nothing failed."""
 
     jobs: tuple[Job, ...]
+    whole: bool = False
 
 
 class FeedRead(Observation, frozen=True, kw_only=True):

@@ -17,7 +17,8 @@ from syncd.core.upstream_erasure import plan_erasure
 
 def plan_proposal(held: HeldProposal, read: ProposalRead) -> Plan:
     """Store a proposal with its candidate, and owe what it announces: the interview, or another look."""
-    proposal = _merged(held.proposal, read.dossier.proposal, partial=read.dossier.partial)
+    partial = read.dossier.partial
+    proposal = _merged(held.proposal, read.dossier.proposal, partial=partial)
     candidate = _kept(held.candidate, read.dossier.candidate)
     rows: list[Row] = []
     if proposal != held.proposal:
@@ -34,8 +35,9 @@ def plan_proposal(held: HeldProposal, read: ProposalRead) -> Plan:
         rows=tuple(rows),
         events=tuple(_proposal_events(held, proposal)),
         owe=owe,
-        pay=() if held.owed is None or renewed else (("proposal", proposal.id, held.owed.version),),
-        recovered=() if held.failure is None else (("proposal", proposal.id),),
+        # a list entry is not the proposal that is owed
+        pay=() if partial or renewed or held.owed is None else (("proposal", proposal.id, held.owed.version),),
+        recovered=() if partial or held.failure is None else (("proposal", proposal.id),),
         suspects=erasure.suspects,
         unsuspect=erasure.unsuspect,
     )
@@ -180,13 +182,21 @@ def plan_proposal_missing(held: HeldProposal, missing: ProposalMissing) -> Plan:
 
 
 def plan_subject_failed(held: HeldProposal, failed: Failed) -> Plan:
-    """Put a proposal or an interview off, with the reason."""
+    """Put a proposal, an interview or the jobs off, with the reason; jobs are a debt only once they have failed."""
     failure = next_failure(held.failure, failed)
-    if held.owed is None:
+    owed = held.owed
+    if owed is None and failed.kind == "jobs":
+        owed = Owed(kind=failed.kind, subject_id=failed.subject_id, due_at=failed.now)
+    if owed is None:
         return Plan()
-    return Plan(failures=(failure,), owe=(replace(held.owed, due_at=failure.next_try_at),))
+    return Plan(failures=(failure,), owe=(replace(owed, due_at=failure.next_try_at),))
 
 
 def plan_jobs(held: HeldJobs, read: JobsRead) -> Plan:
     """Store the jobs that changed; one that is not listed proves nothing."""
-    return Plan(rows=tuple(job for job in read.jobs if held.jobs.get(job.id) != job))
+    over = read.whole and held.failure is not None
+    return Plan(
+        rows=tuple(job for job in read.jobs if held.jobs.get(job.id) != job),
+        pay=(("jobs", "mine", held.owed.version),) if read.whole and held.owed is not None else (),
+        recovered=(("jobs", "mine"),) if over else (),
+    )

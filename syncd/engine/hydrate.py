@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from syncd.core.observations import InterviewMissing, Overdue, ProposalMissing, ProposalRead, TranscriptRead
 from syncd.engine.account import PassEndedError
+from syncd.engine.jobs import read_jobs
 from syncd.engine.passing import Pass
 from syncd.engine.walk import walk_conversation
 from syncd.errors import FetchError, ForbiddenError, NotFoundError, SyncdError
 
 Task = tuple[str, str]
 
-_ORDER = ("conversation", "overdue", "proposal", "interview")
+_ORDER = ("conversation", "overdue", "proposal", "interview", "jobs")
 
 
 class Work:
@@ -129,6 +130,8 @@ async def _look_at(under: Pass, task: Task) -> None:
         await _look_whether_overdue(under, subject_id)
     elif kind == "proposal":
         await _fetched(under, task, _read_proposal)
+    elif kind == "jobs":
+        await read_jobs(under)
     else:
         await _fetched(under, task, _read_interview)
 

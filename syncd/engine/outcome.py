@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from syncd.core.health import Verdict
 from syncd.core.observations import PollEnded, RunBegun, RunEnded
+from syncd.core.pacing import trouble_wait
 from syncd.core.plan import PollCost
 from syncd.core.times import after
 from syncd.engine.account import BaseMirror, PassEndedError, Tally
@@ -76,7 +77,12 @@ async def measured(mirror: BaseMirror, look: Callable[[], Awaitable[bool]]) -> O
     )
     if isinstance(trouble, AuthError):
         mirror.identity = None  # the next token may be another's
-    verdict: Verdict = await mirror.store.apply(observed)
+    try:
+        verdict: Verdict = await mirror.store.apply(observed)
+    except StoreTroubleError as refused:
+        # it can't be written down that nothing can be written down
+        retry_at = after(ended_at, trouble_wait(1, mirror.policy.poll_seconds))
+        verdict, trouble = Verdict(state="paused", error=str(refused), retry_at=retry_at), refused
     return Outcome(verdict=verdict, busy=busy, cost=cost, trouble=trouble)
 
 

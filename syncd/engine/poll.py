@@ -12,10 +12,11 @@ from syncd.core.observations import Identified, ReconcileBegun, SuspectsSettled
 from syncd.core.times import seconds_between
 from syncd.engine.account import Mirror
 from syncd.engine.hydrate import Work, hydrate
+from syncd.engine.jobs import read_jobs
 from syncd.engine.listing import Listing, walk_list
 from syncd.engine.outcome import Outcome, WrongAccountError, check_place, measured, recorded_run
 from syncd.engine.passing import Pass
-from syncd.engine.survey import read_feed, read_jobs, read_unread
+from syncd.engine.survey import read_feed, read_unread
 from syncd.errors import ForbiddenError, NotFoundError
 
 Ask = Callable[[Callable[[], Awaitable[Identity]]], Awaitable[Identity]]
@@ -109,5 +110,6 @@ async def _settle(under: Pass) -> None:
     mirror = under.mirror
     held = await mirror.store.fetch_account(mirror.account)
     backlog = await mirror.store.fetch_backlog(mirror.account)
-    if backlog.comparisons == 0 and (backlog.suspects > 0 or held.memo.reconciling_since is not None):
+    waiting = held.memo.reconciling_since is not None or held.memo.second_look_at is not None
+    if backlog.comparisons == 0 and (backlog.suspects > 0 or waiting):
         await mirror.store.apply(SuspectsSettled(account=mirror.account, now=mirror.clock.now()))

@@ -1,11 +1,11 @@
-"""The cheap signals beside the list's head: the unread list and the server's own feed; and the jobs."""
+"""The cheap signals beside the list's head: the unread list and the server's own feed."""
 
 from syncd.core.entries import Surveyed
 from syncd.core.model import Change
-from syncd.core.observations import FeedRead, JobsRead, ProposalRead, UnreadList
+from syncd.core.observations import FeedRead, UnreadList
 from syncd.engine.hydrate import Work
 from syncd.engine.passing import Pass
-from syncd.errors import FetchError, ForbiddenError, NotFoundError, RejectedError, UnreachableError
+from syncd.errors import FetchError, ForbiddenError, NotFoundError, RejectedError
 
 
 async def read_unread(under: Pass, work: Work) -> None:
@@ -61,42 +61,3 @@ def _feed(under: Pass, changes: tuple[Change, ...], cursor: str | None) -> FeedR
         cursor=cursor,
         every_proposal=mirror.policy.every_proposal,
     )
-
-
-async def read_jobs(under: Pass) -> None:
-    """All of the owner's jobs, and with them, if wanted, every proposal."""
-    mirror = under.mirror
-    if not mirror.may("jobs:read"):
-        return
-    cursor, seen_cursors = None, set[str]()
-    while True:
-        asked = cursor
-        try:
-            page = await under.ask(lambda: mirror.source.fetch_jobs(asked))
-        except UnreachableError:
-            raise
-        except FetchError as failed:
-            await under.fail("jobs", "mine", failed.reason, failed.request_id)
-            return
-        await mirror.store.apply(JobsRead(account=mirror.account, now=mirror.clock.now(), jobs=page.jobs))
-        if mirror.policy.every_proposal and mirror.may("proposals:read"):
-            for job in page.jobs:
-                await _read_job_proposals(under, job.id)
-        cursor = page.next_cursor
-        if cursor is None or cursor in seen_cursors or not page.jobs:
-            return
-        seen_cursors.add(cursor)
-
-
-async def _read_job_proposals(under: Pass, job_id: str) -> None:
-    mirror = under.mirror
-    cursor, seen_cursors = None, set[str]()
-    while True:
-        asked = cursor
-        page = await under.ask(lambda: mirror.source.fetch_job_proposals(job_id, asked))
-        for dossier in page.dossiers:
-            await mirror.store.apply(ProposalRead(account=mirror.account, now=mirror.clock.now(), dossier=dossier))
-        cursor = page.next_cursor
-        if cursor is None or cursor in seen_cursors or not page.dossiers:
-            return
-        seen_cursors.add(cursor)

@@ -256,9 +256,13 @@ def load_proposal(
 
 
 def load_jobs(connection: Connection, account: str, ids: Iterable[str]) -> held.HeldJobs:
-    """Those of the jobs that are held."""
+    """Those of the jobs that are held, and whether they failed before."""
     where = "account = ? AND id IN (SELECT value FROM json_each(?))"
-    return held.HeldJobs(jobs={job.id: job for job in rows.select(connection, Job, where, (account, _listed(ids)))})
+    return held.HeldJobs(
+        jobs={job.id: job for job in rows.select(connection, Job, where, (account, _listed(ids)))},
+        owed=load_owed(connection, account, "jobs", ["mine"]).get("mine"),
+        failure=load_failure(connection, account, "jobs", "mine"),
+    )
 
 
 def load_suspects(connection: Connection, account: str) -> held.HeldSuspects:
