@@ -18,6 +18,12 @@ app = new_family()
 
 _QUESTIONS = (
     (
+        "What was said last, here and there?",
+        "SELECT account, coalesce(candidate_name, title, type) AS chat, job_title, last_sender, last_message FROM inbox"
+        " WHERE conversation_id IN (SELECT conversation_id FROM inbox AS i WHERE i.account = inbox.account"
+        " ORDER BY last_message_at DESC LIMIT 3) ORDER BY last_message_at DESC",
+    ),
+    (
         "Who waits longest for an answer?",
         "SELECT candidate_name, title, job_title, waiting_seconds / 3600 AS hours, last_message FROM needs_reply"
         " ORDER BY waiting_seconds DESC LIMIT 5",
@@ -56,6 +62,7 @@ def demo(
     place.mkdir(parents=True, exist_ok=True)
     with Simulator(conversations=200, messages=20_000) as server:
         _say(f"A made-up OpenTrain listens on {server.url}: 200 conversations, 20,000 messages.")
+        _say(f"A made-up OpenATS listens on {server.openats_url}: the team's chats about jobs and candidates.")
         config = place / "config.toml"
         config.write_text(_CONFIG.format(path=database, url=server.url), encoding="utf-8")
         asyncio.run(_mirror(config, server, seconds))
@@ -71,6 +78,12 @@ path = "{path}"
 source = "opentrain"
 base_url = "{url}"
 token_env = "SYNCD_DEMO_TOKEN"
+poll_seconds = 1
+idle_seconds = 1
+
+[accounts.team]
+source = "openats"
+base_url = "{url}/api"
 poll_seconds = 1
 idle_seconds = 1
 """
@@ -89,8 +102,9 @@ async def _mirror(config: Path, server: Any, seconds: float) -> None:
     settings = load(config, environ)
     async with wiring.hold(settings, environ, announcer=_Screen()) as holder:
         _say("The first pass:")
-        outcome = await holder.poll("demo")
-        _say(f"  {outcome.cost.requests} requests, {outcome.cost.rows} rows in {outcome.cost.seconds:.1f} s")
+        for name in holder.mirrors:
+            cost = (await holder.poll(name)).cost
+            _say(f"  {name}: {cost.requests} requests, {cost.rows} rows in {cost.seconds:.1f} s")
         _say(f"Watching it live for {seconds:.0f} seconds, a poll a second:")
         daemon = Daemon(holder, lambda: settings, Supervisor({}))
         asyncio.get_running_loop().call_later(seconds, daemon.stopping.set)
