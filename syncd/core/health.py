@@ -64,7 +64,9 @@ def plan_identified(held: HeldAccount, identified: Identified) -> Plan:
         viewer_user_id=account.viewer_user_id or user_id,
         first_started_at=account.first_started_at or identified.identity.server_time,
     )
-    return Plan(account=None if known == account else known, answer=True)
+    scopes = identified.identity.scopes
+    memo = replace(held.memo, scopes=None if scopes is None else tuple(sorted(scopes)))
+    return Plan(account=None if known == account else known, memo=None if memo == held.memo else memo, answer=True)
 
 
 def plan_waiting(held: HeldAccount, waiting: Waiting) -> Plan:
@@ -105,6 +107,7 @@ def plan_poll_ended(held: HeldAccount, ended: PollEnded) -> Plan:
         trouble=_in_trouble(held.memo, state),
         poll=ended.cost,
         missing_scopes=ended.missing_scopes,
+        trusted_scopes=held.memo.trusted_scopes or (held.memo.scopes if ended.caught_up else None),
         limited_until=None if fine else held.memo.limited_until,
     )
     return Plan(

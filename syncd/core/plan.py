@@ -121,6 +121,8 @@ class Memo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reconcile_listed: bool = False
     second_look_at: Instant | None = None
     loss_guard: str | None = None
+    scopes: tuple[str, ...] | None = None
+    trusted_scopes: tuple[str, ...] | None = None
     missing_scopes: tuple[str, ...] = ()
     poll: PollCost | None = None
     discovered_at: Instant | None = None

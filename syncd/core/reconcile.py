@@ -31,20 +31,18 @@ def plan_reconcile_begun(held: HeldAccount, begun: ReconcileBegun) -> Plan:
 
 
 def plan_suspects_settled(held: HeldSuspects, settled: SuspectsSettled) -> Plan:
-    """Believe the suspicions that a comparison left, or hold a large loss back; the answer is a Settlement."""
-    memo = held.memo
-    account = replace(held.account, last_reconciled_at=settled.now) if memo.reconciling_since else None
+    """Believe the suspicions that a comparison left, or hold a loss back; the answer is a Settlement."""
+    memo = replace(held.memo, reconciling_since=None, reconcile_listed=False)
+    account = replace(held.account, last_reconciled_at=settled.now) if held.memo.reconciling_since else None
     suspected = len(held.conversations) + len(held.messages)
-    second_look = memo.second_look_at is not None and memo.second_look_at <= settled.now
-    if _is_large_loss(held) and not second_look:
-        due = memo.second_look_at or after(settled.now, SECOND_LOOK_SECONDS)
-        guard = (
-            f"{len(held.messages)} messages and {len(held.conversations)} conversations look deleted; "
-            "nothing is marked before a second look agrees"
-        )
-        memo = replace(memo, reconciling_since=None, reconcile_listed=False, second_look_at=due, loss_guard=guard)
+    guard = _guard(held, settled)
+    if guard is not None:
+        due = after(settled.now, SECOND_LOOK_SECONDS)
         return Plan(
-            account=account, memo=memo, owe=tuple(_looked_at_again(held, due)), answer=Settlement(held_back=suspected)
+            account=account,
+            memo=replace(memo, second_look_at=due, loss_guard=guard),
+            owe=tuple(_looked_at_again(held, due)),
+            answer=Settlement(held_back=suspected),
         )
     return Plan(
         rows=(
@@ -57,9 +55,25 @@ def plan_suspects_settled(held: HeldSuspects, settled: SuspectsSettled) -> Plan:
             *(("message", row.id) for row in held.messages),
         ),
         account=account,
-        memo=replace(memo, reconciling_since=None, reconcile_listed=False, second_look_at=None, loss_guard=None),
+        memo=replace(memo, second_look_at=None, loss_guard=None, trusted_scopes=memo.scopes),
         answer=Settlement(believed=suspected),
     )
+
+
+def _guard(held: HeldSuspects, settled: SuspectsSettled) -> str | None:
+    """Why the loss is not believed yet, or None.
+
+    What another viewer's eyes don't see is not gone: after a change of the token's scopes nothing is believed until a
+    person accepts it, or until a look finds nothing missing.
+    """
+    memo = held.memo
+    loss = f"{len(held.messages)} messages and {len(held.conversations)} conversations look deleted"
+    if memo.trusted_scopes not in (None, memo.scopes) and (held.messages or held.conversations):
+        return f"{loss} since the token's scopes have changed; restore them, or run syncd accept"
+    looked_twice = memo.second_look_at is not None and memo.second_look_at <= settled.now
+    if _is_large_loss(held) and not looked_twice:
+        return f"{loss}; nothing is marked before a second look agrees"
+    return None
 
 
 def _is_large_loss(held: HeldSuspects) -> bool:
