@@ -108,6 +108,22 @@ def token_asker(account: Account, environ: Mapping[str, str]) -> Callable[[], st
     return ask
 
 
+def build_client(account: Account, environ: Mapping[str, str]) -> PoliteClient:
+    """What asks the account's server, with its token and headers."""
+    token = token_asker(account, environ) if wants_token(account) else None
+    headers: dict[str, str] = {}
+    try:
+        if isinstance(account, OpenATSAccount):
+            headers = {name: secret.reveal() for name, secret in resolve_headers(account, environ).items()}
+    except AuthError as trouble:
+        token = _refusing(trouble)  # a state of this account, told at its polls, and no end of the others
+    for text in headers.values():
+        logs.register_secret(text)
+    return PoliteClient(
+        account.base_url, clock=RealClock(), token=token, headers=headers, concurrency=account.concurrency
+    )
+
+
 def build_mirror(account: Account, store: StoreWriter, environ: Mapping[str, str]) -> BaseMirror:
     """An account, ready to be polled."""
     if isinstance(account, OpenATSAccount):
@@ -116,18 +132,11 @@ def build_mirror(account: Account, store: StoreWriter, environ: Mapping[str, str
 
 
 def _build_opentrain(account: Account, store: StoreWriter, environ: Mapping[str, str]) -> Mirror:
-    clock = RealClock()
-    client = PoliteClient(
-        account.base_url,
-        clock=clock,
-        token=token_asker(account, environ),
-        concurrency=account.concurrency,
-    )
     return Mirror(
         account=account.name,
-        source=OpenTrain(client),
+        source=OpenTrain(build_client(account, environ)),
         store=store,
-        clock=clock,
+        clock=RealClock(),
         policy=policy_of(account),
         log=_logger(account),
         settings=account,
@@ -135,21 +144,11 @@ def _build_opentrain(account: Account, store: StoreWriter, environ: Mapping[str,
 
 
 def _build_openats(account: OpenATSAccount, store: StoreWriter, environ: Mapping[str, str]) -> SnapshotMirror:
-    clock = RealClock()
-    token = token_asker(account, environ) if wants_token(account) else None
-    headers: dict[str, str] = {}
-    try:
-        headers = {name: secret.reveal() for name, secret in resolve_headers(account, environ).items()}
-    except AuthError as trouble:
-        token = _refusing(trouble)  # a state of this account, told at its polls, and no end of the others
-    for text in headers.values():
-        logs.register_secret(text)
-    client = PoliteClient(account.base_url, clock=clock, token=token, headers=headers, concurrency=account.concurrency)
     return SnapshotMirror(
         account=account.name,
-        source=OpenATS(client),
+        source=OpenATS(build_client(account, environ)),
         store=store,
-        clock=clock,
+        clock=RealClock(),
         policy=policy_of(account),
         log=_logger(account),
         settings=account,

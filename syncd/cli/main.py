@@ -28,7 +28,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "syncd.cli.sending": ("send", "outbox", "open-conversation"),
     "syncd.cli.exporting": ("export",),
     "syncd.cli.erasing": ("purge",),
-    "syncd.cli.operating": ("backup", "install-service"),
+    "syncd.cli.operating": ("doctor", "backup", "install-service"),
     "syncd.cli.setup": ("init",),
 }
 """Each family's module, which holds a typer application named `app`, and its commands in the order of the help."""

@@ -4,7 +4,7 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from syncd.cli.options import JsonOption, Places, new_family, with_places
 from syncd.cli.render import print_json
 from syncd.cli.safe import make_safe
 from syncd.errors import SyncdError, UsageError
+
+if TYPE_CHECKING:  # imports what only the doctor needs
+    from syncd.ops.doctor import Finding
 
 app = new_family()
 
@@ -38,6 +41,23 @@ Next:
      systemctl --user enable --now syncd syncd-backup.timer
   3. loginctl enable-linger  keeps it running while you are not logged in
 syncd-notify.service is an example: give it your own command before you enable it."""
+
+
+@app.command()
+@with_places
+def doctor(places: Places, *, as_json: JsonOption = False) -> None:
+    """Check everything that can go wrong, and say what to do; ends with 1 when something is wrong."""
+    from syncd.cli import doctor as checks
+    from syncd.ops.doctor import is_well
+
+    findings = checks.examine(places)
+    if as_json:
+        print_json(checks.as_json(findings))
+    else:
+        for finding in findings:
+            typer.echo(_render(finding))
+    if not is_well(findings):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -84,6 +104,12 @@ def install_service(
     for path in texts:
         typer.echo(f"{'Wrote' if path in changed else 'Already there:'} {make_safe(str(path))}")
     typer.echo(_USER_STEPS if user else _SYSTEM_STEPS)
+
+
+def _render(finding: "Finding") -> str:
+    about = f"{finding.account}: " if finding.account else ""
+    advice = f"\n           → {finding.advice}" if finding.advice else ""
+    return make_safe(f"{finding.verdict:<8} {finding.check}: {about}{finding.text}{advice}", newlines=True)
 
 
 def find_executable() -> Path:

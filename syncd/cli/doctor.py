@@ -1,0 +1,179 @@
+"""How the doctor goes about it: look at everything that can be looked at, whatever else fails."""
+
+import asyncio
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from syncd.app import RealClock, build_client
+from syncd.cli.database import find_database
+from syncd.cli.options import Places
+from syncd.config.load import load
+from syncd.config.models import Account, OpenATSAccount, Settings
+from syncd.core.times import after, seconds_between
+from syncd.errors import AuthError, ForbiddenError, NotFoundError, SyncdError
+from syncd.ops import doctor as ops
+from syncd.ops.disk import measure_free
+from syncd.ops.doctor import Finding
+from syncd.ops.doctor_host import find_holder, find_readers, judge_permissions
+from syncd.sources.http import PoliteClient
+from syncd.sources.openats import OpenATS
+from syncd.sources.opentrain import OpenTrain
+from syncd.sources.specification import fetch_specification, find_differences
+from syncd.store.figures import measure_files
+from syncd.store.health import describe_schema, find_damage
+from syncd.store.read import read_failing, read_status, reading
+
+_PATIENCE_SECONDS = 20.0
+
+
+def examine(places: Places) -> list[Finding]:
+    """Every finding, the installation's first."""
+    settings, findings = _examine_configuration(places)
+    findings += _examine_database(places, settings)
+    if settings is not None:
+        findings += asyncio.run(_examine_accounts(settings))
+    return findings
+
+
+def _examine_configuration(places: Places) -> tuple[Settings | None, list[Finding]]:
+    try:
+        settings = load(places.config, os.environ, db=places.db)
+    except SyncdError as error:
+        return None, [ops.problem("configuration", str(error))]
+    where = settings.config_file or "no file; the account comes from the environment"
+    warnings = [ops.warn("configuration", text, "see the configuration") for text in settings.warnings]
+    return settings, warnings or [ops.fine("configuration", f"{where}: {len(settings.accounts)} accounts")]
+
+
+def _examine_database(places: Places, settings: Settings | None) -> list[Finding]:
+    try:
+        path = find_database(places)
+    except SyncdError as error:
+        return [
+            ops.warn("database", str(error), "make one, if this is not what you expect"),
+            _judge_room(settings.db_path if settings else None, 0),
+        ]
+    group_read = settings is not None and settings.store.group_read
+    findings = [judge_permissions(path, group_read=group_read)]
+    try:
+        sizes = measure_files(path)
+        findings.append(_judge_room(path, sizes[0]))
+        damage = find_damage(path)
+        if damage:
+            advice = "stop the daemon, keep the file, and put a backup in its place"
+            return [*findings, ops.problem("integrity", "; ".join(damage), advice)]
+        findings += [ops.fine("integrity", "the database is sound"), ops.fine("schema", describe_schema(path))]
+        findings.append(ops.judge_readers(sizes[1], find_readers(path), find_holder(path)))
+        findings += _examine_rows(path)
+    except (SyncdError, OSError) as error:
+        findings.append(ops.problem("database", str(error)))
+    return findings
+
+
+def _judge_room(path: Path | None, size: int) -> Finding:
+    try:
+        return ops.judge_disk(measure_free(path or Path.home()), size)
+    except OSError as error:
+        return ops.problem("disk", f"it can't be looked at: {error.strerror}", "see that it is mounted")
+
+
+def _examine_rows(path: Path) -> Iterator[Finding]:
+    """What the daemon noted: failures, losses held back, an account in trouble."""
+    with reading(path) as database:
+        accounts = read_status(database)
+        failing = [
+            row | {"account": one["account"]} for one in accounts for row in read_failing(database, one["account"])
+        ]
+    yield from ops.judge_failures(failing)
+    for one in accounts:
+        yield ops.judge_losses(one["account"], one["loss_guard"])
+        if one["state"] not in {"ok", "starting"}:
+            text = f"{one['state']} since {one['state_since']}: {one['last_error'] or 'no reason known'}"
+            yield ops.problem("state", text, "see the other findings of this account", one["account"])
+
+
+async def _examine_accounts(settings: Settings) -> list[Finding]:
+    parts = await asyncio.gather(*(_examine_account(account) for account in settings.accounts.values()))
+    return [finding for part in parts for finding in part]
+
+
+async def _examine_account(account: Account) -> list[Finding]:
+    name = account.name
+    try:
+        client = build_client(account, os.environ)
+    except SyncdError as error:
+        return [ops.problem("token", str(error), account=name)]
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            look = _look_at_openats if isinstance(account, OpenATSAccount) else _look_at_opentrain
+            return await look(account, client)
+    except (AuthError, ForbiddenError) as error:
+        return [ops.problem("token", str(error), account=name)]
+    except SyncdError as error:
+        return [ops.problem("reachability", str(error), account=name)]
+    except TimeoutError:
+        return [ops.problem("reachability", f"{account.base_url} does not answer", "check the network", name)]
+    finally:
+        await client.close()
+
+
+async def _look_at_opentrain(account: Account, client: PoliteClient) -> list[Finding]:
+    name, clock = account.name, RealClock()
+    began = clock.now()
+    identity = await OpenTrain(client).fetch_identity()
+    ours = after(began, seconds_between(began, clock.now()) / 2)
+    return [
+        ops.fine("reachability", f"{account.base_url} answers", name),
+        ops.fine("token", "the server takes it", name),
+        ops.judge_scopes(name, identity.scopes),
+        ops.judge_clock(name, ours, identity.server_time),
+        await _compare_specification(name, client),
+    ]
+
+
+async def _compare_specification(name: str, client: PoliteClient) -> Finding:
+    try:
+        return ops.judge_specification(name, find_differences(await fetch_specification(client)))
+    except NotFoundError:
+        return ops.fine("specification", "the server publishes none", name)
+    except SyncdError as error:
+        return ops.warn("specification", f"it can't be had: {error}", "try again later", name)
+
+
+async def _look_at_openats(account: Account, client: PoliteClient) -> list[Finding]:
+    assert isinstance(account, OpenATSAccount)  # noqa: S101 - the caller has told them apart
+    source, clock = OpenATS(client), RealClock()
+    began = clock.now()
+    roster = await source.fetch_jobs()
+    ours = after(began, seconds_between(began, clock.now()) / 2)
+    return [
+        ops.fine("reachability", f"{account.base_url} answers", account.name),
+        ops.judge_clock(account.name, ours, roster.server_time),
+        *[await _check_id(account.name, "jobs", source.fetch_job, id_) for id_ in _ids(account.jobs)],
+        *[await _check_id(account.name, "candidates", source.fetch_candidate, id_) for id_ in _ids(account.candidates)],
+    ]
+
+
+def _ids(configured: str | tuple[int, ...]) -> list[str]:
+    return [] if isinstance(configured, str) else [str(id_) for id_ in configured]
+
+
+async def _check_id(name: str, key: str, fetch: Any, id_: str) -> Finding:
+    try:
+        await fetch(id_)
+    except NotFoundError:
+        return ops.problem(
+            "ids", f"{key}: the server has no {id_}", f"take {id_} out of {key} in the configuration", name
+        )
+    return ops.fine("ids", f"{key}: {id_} is there", name)
+
+
+def as_json(findings: list[Finding]) -> Mapping[str, Any]:
+    """The findings, for programs."""
+    return {"ok": ops.is_well(findings), "findings": [_as_dict(finding) for finding in findings]}
+
+
+def _as_dict(finding: Finding) -> Mapping[str, Any]:
+    return {name: getattr(finding, name) for name in ("check", "account", "verdict", "text", "advice")}
