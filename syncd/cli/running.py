@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from secrets import token_hex
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,8 @@ from syncd.cli.safe import make_safe
 from syncd.errors import RateLimitedError
 
 app = new_family()
+
+_RUN_ID = token_hex(4)  # on every line of this process's log
 
 _LASTING = (77, 69, 75, 1)  # the most lasting trouble first: it is what the command ends with
 
@@ -83,7 +86,7 @@ def configure_logs(settings: Any) -> None:
     """Log as the settings say, to standard error, and warn of what they warn of."""
     from syncd import logs
 
-    logs.configure(settings.log.level, settings.log.format, stream=sys.stderr)
+    logs.configure(settings.log.level, settings.log.format, stream=sys.stderr, run_id=_RUN_ID)
     for warning in settings.warnings:
         logs.get_logger().warning("config.warning", warning=warning)
 
