@@ -140,7 +140,7 @@ class Home:
 
     def configure(self, accounts: dict[str, Row], **tables: Row) -> None:
         """Write the configuration; an account's settings stand beside the usual ones."""
-        text = [_table(f"accounts.{name}", {"source": "opentrain"} | settings) for name, settings in accounts.items()]
+        text = [_table(f"accounts.{name}", _account(settings)) for name, settings in accounts.items()]
         text += [_table(name, settings) for name, settings in tables.items()]
         self.config.parent.mkdir(parents=True, exist_ok=True)
         self.config.write_text("\n".join(text), encoding="utf-8")
@@ -191,6 +191,12 @@ class Home:
         assert not [text for text in texts if text in told or json.dumps(text)[1:-1] in told]
         assert "Traceback" not in told
         assert "Warning" not in told
+
+
+def _account(settings: Row) -> Row:
+    """An account whose token is the environment's, unless its settings name another."""
+    named = any(key.startswith("token_") for key in settings)
+    return {"source": "opentrain"} | ({} if named else {"token_env": "OT_API_TOKEN"}) | settings
 
 
 def _tokens(world: World) -> list[str]:

@@ -77,6 +77,8 @@ async def measured(mirror: BaseMirror, look: Callable[[], Awaitable[bool]]) -> O
     )
     if isinstance(trouble, AuthError):
         mirror.identity = None  # the next token may be another's
+    if isinstance(trouble, WrongAccountError):
+        mirror.source.drop_connections()  # so that a token that was put right is seen
     try:
         verdict: Verdict = await mirror.store.apply(observed)
     except StoreTroubleError as refused:

@@ -21,6 +21,10 @@ class Credentials:
             return await self.renewed(None)
         return self._token
 
+    def forget(self) -> None:
+        """Ask anew for what comes next: a token that works may yet be another's."""
+        self._token = None
+
     async def renewed(self, refused: str | None) -> str | None:
         """Another token if it was rotated, else the refused one; those who ask at once share one answer."""
         times_asked = self._times_asked

@@ -82,8 +82,9 @@ class PoliteClient:
         return await self._ask(_Request(method="POST", path=path, content=content, texts=texts), _never_left)
 
     def drop_connections(self) -> None:
-        """Connect anew for what comes next: after a suspend the old connections lead nowhere."""
+        """Connect anew for what comes next: after a suspend the old connections lead nowhere, the token may be old."""
         self._slots.drop()
+        self._credentials.forget()
 
     async def close(self) -> None:
         """Let go of every connection."""
