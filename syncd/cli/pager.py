@@ -16,6 +16,14 @@ _OPTIONS = {"LESS": "FRX", "LV": "-c"}
 """As git has it: less ends by itself where everything fits, keeps colours, and leaves the text on the screen."""
 
 
+class _PagedConsole(Console):
+    """A console whose reader may leave before the end."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to `paging`; by itself it would end the program as a failure."""
+        raise BrokenPipeError
+
+
 @contextmanager
 def paging() -> Iterator[Console]:
     """What is printed on this console goes through $SYNCD_PAGER, $PAGER or less, if it is for a terminal.
@@ -28,7 +36,9 @@ def paging() -> Iterator[Console]:
         yield make_console()
         return
     width = make_console().width
-    console = Console(file=process.stdin, force_terminal=True, width=width, highlight=False, markup=False, emoji=False)
+    console = _PagedConsole(
+        file=process.stdin, force_terminal=True, width=width, highlight=False, markup=False, emoji=False
+    )
     try:
         with suppress(BrokenPipeError):  # whoever reads has seen enough
             yield console
