@@ -323,6 +323,32 @@ def test_a_backup_is_made_by_its_service(service: Service) -> None:
     assert [copy.stat().st_mode & 0o777 for copy in copies] == [0o600, 0o600]
 
 
+def test_an_event_runs_a_command_without_a_token(service: Service) -> None:
+    """The example service, as shipped, hands each conversation that needs a reply to its command, once."""
+    service.start()
+    service.await_state("ok")
+    service.machine.run("systemctl", "start", "syncd-notify")
+    await_true(lambda: service.machine.show("ActiveState", "syncd-notify") == "active", 5, "it runs")
+    time.sleep(2)  # until it follows: what came before its first start is not told
+    message = service.sim.world.add_message(service.sim.world.longest(), "hello")
+    heard = ("journalctl", "-o", "cat", "-t", "syncd-notify")
+    await_true(lambda: message in service.machine.read(*heard), 15, "the command was given the event")
+    assert service.machine.read(*heard).count(message) == 1
+    assert service.machine.show("NRestarts", "syncd-notify") == "0"
+
+
+def test_a_member_of_the_group_sends_without_a_token(service: Service) -> None:
+    """`syncd send` of a group member goes through the daemon's socket; a stranger's is refused."""
+    service.start()
+    service.await_state("ok")
+    conversation = service.sim.world.longest()
+    words = (PROGRAM, "--db", DATABASE, "send", conversation, "from a member")
+    assert service.machine.run("runuser", "-u", "stranger", "--", *words, check=False).returncode != 0
+    service.machine.run("runuser", "-u", "member", "--", *words)
+    texts = [message["content"] for message in service.sim.world.truth()["messages"][conversation]]
+    assert texts.count("from a member") == 1
+
+
 def test_the_token_is_nowhere(service: Service) -> None:
     """Neither the log, nor any file that syncd wrote, nor a process's words or environment holds the token."""
     service.start()
