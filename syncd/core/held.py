@@ -88,7 +88,11 @@ class HeldJobs(Struct, frozen=True, kw_only=True):
 
 
 class HeldSuspects(Struct, frozen=True, kw_only=True):
-    """What is suspected to be deleted upstream, beside how much of each is held and not gone."""
+    """What is suspected to be deleted upstream, beside how much of each is held and not gone.
+
+    `since`: when each, by kind and id, was first missed. `deferred`: how much else is suspected in conversations that
+    have yet to be looked at again.
+    """
 
     account: Account
     memo: Memo
@@ -96,6 +100,8 @@ class HeldSuspects(Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
     all_conversations: int
     all_messages: int
+    since: dict[tuple[str, str], Instant] = {}
+    deferred: int = 0
 
 
 class Turn(Struct, frozen=True, kw_only=True):

@@ -265,19 +265,33 @@ def load_jobs(connection: Connection, account: str, ids: Iterable[str]) -> held.
     )
 
 
+_SETTLED = """
+SELECT kind, subject_id, since FROM _suspects AS s WHERE account = ?1 AND NOT EXISTS (
+  SELECT 1 FROM _owed AS o WHERE o.account = ?1 AND o.kind = 'conversation' AND o.subject_id = s.conversation_id
+    AND json_extract(o.payload, '$.verify'))
+"""
+
+
 def load_suspects(connection: Connection, account: str) -> held.HeldSuspects:
-    """What is suspected to be deleted upstream."""
-    suspected = (
-        "account = ? AND gone_at IS NULL AND id IN (SELECT subject_id FROM _suspects WHERE account = ? AND kind = ?)"
-    )
+    """What is suspected to be deleted upstream, where no other look is owed."""
+    found = connection.exec_driver_sql(_SETTLED, (account,))
+    since = {(kind, subject_id): at for kind, subject_id, at in found}
+    suspected = "account = ? AND gone_at IS NULL AND id IN (SELECT value FROM json_each(?))"
     totals = "SELECT COUNT(*) FROM {} WHERE account = ? AND gone_at IS NULL"
+
+    def select(kind: type[Any], name: str) -> tuple[Any, ...]:
+        ids = _listed(id_ for of, id_ in since if of == name)
+        return tuple(rows.select(connection, kind, suspected, (account, ids)))
+
     return held.HeldSuspects(
         account=_known_account(connection, account),
         memo=load_memo(connection, account),
-        conversations=tuple(rows.select(connection, Conversation, suspected, (account, account, "conversation"))),
-        messages=tuple(rows.select(connection, Message, suspected, (account, account, "message"))),
+        conversations=select(Conversation, "conversation"),
+        messages=select(Message, "message"),
         all_conversations=_one(connection, totals.format("conversations"), account)[0],
         all_messages=_one(connection, totals.format("messages"), account)[0],
+        since=since,
+        deferred=_one(connection, "SELECT COUNT(*) FROM _suspects WHERE account = ?", account)[0] - len(since),
     )
 
 

@@ -180,18 +180,6 @@ async def test_revoked_token(rig: Rig) -> None:
     assert rig.differences() == []
 
 
-async def test_other_token_between_two_polls(rig: Rig) -> None:
-    """Where the token's file names another user after a 401, nothing of theirs is applied."""
-    await rig.poll()
-    before = rig.rows("SELECT id, gone_at FROM conversations")
-    rig.sim.world.revoke_token(rig.token)
-    rig.token = rig.sim.world.add_token(user_id="u-other")
-    await rig.poll(full=True)
-    await rig.poll(full=True)
-    assert rig.account()["state"] == "wrong_account"
-    assert rig.rows("SELECT id, gone_at FROM conversations") == before
-
-
 @pytest.mark.parametrize("way", ["leave", "delete"])
 async def test_conversation_of_its_own(rig: Rig, way: str) -> None:
     """A conversation's own 404, or its 403 while the list answers, is gone at the poll that asks it; no failure."""
