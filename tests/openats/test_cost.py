@@ -44,14 +44,13 @@ class TestManyQuietChats:
         await rig.poll(after=15)
         assert [r.path for r in rig.sim.requests.select(path="/chat/")] == ["/api/chat/job/7"]
 
-    async def test_a_restart_does_not_burst(self, rig: TeamRig) -> None:
-        """What was looked at a moment ago is not asked for again after a restart."""
-        rig.wanted = Wanted(candidates=frozenset())
-        await rig.restart()
-        await rig.poll()
-        await rig.restart()
-        await rig.poll(after=15)
-        assert len(rig.sim.requests) == 0
+
+async def test_a_restart_does_not_burst(rig: TeamRig) -> None:
+    """What was looked at a moment ago is not asked for again after a restart."""
+    await rig.poll()
+    await rig.restart()
+    await rig.poll(after=15)
+    assert len(rig.sim.requests) == 0
 
 
 async def test_a_quiet_chat_is_asked_ever_more_slowly(rig: TeamRig) -> None:
@@ -59,7 +58,7 @@ async def test_a_quiet_chat_is_asked_ever_more_slowly(rig: TeamRig) -> None:
     await rig.poll()
     rig.team.say("job", 1, "the last word")
     asked = []
-    for second in range(600):
+    for second in range(400):
         await rig.poll(after=1)
         asked += [second] * rig.sim.requests.count(path="/chat/job/1$")
     gaps = [later - earlier for earlier, later in pairwise(asked[1:])]

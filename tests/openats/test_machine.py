@@ -187,7 +187,7 @@ class TeamMachine(RuleBasedStateMachine):
 
 TestTeamMachine = TeamMachine.TestCase
 TestTeamMachine.settings = settings(
-    max_examples=20,
+    max_examples=15,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
