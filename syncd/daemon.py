@@ -79,6 +79,7 @@ class Daemon:
         self._scheduler.start()
         for name in self.holder.mirrors:
             self.schedule(name, await self._first_delay(name))
+        self._scheduler.add_job(self._keep_up, "interval", days=1, next_run_time=datetime.now(UTC))
         self.service.open(_wishes(self.holder.settings))
         self.log("daemon.started", accounts=len(self.holder.mirrors))
         await self.stopping.wait()
@@ -95,6 +96,17 @@ class Daemon:
         held = await self.holder.store.fetch_account(name)
         until = held.memo.limited_until
         return 0.0 if until is None else max(0.0, seconds_between(self.holder.clock.now(), until))
+
+    async def _keep_up(self) -> None:
+        """Finish what an erasure left, and erase what is too old; daily, and at each start."""
+        words = {"retention_days": self.holder.settings.store.retention_days}
+        try:
+            done = await self.holder.serve("upkeep", words, lambda _: None)
+        except SyncdError as error:
+            self.log("upkeep.failed", level="error", error=str(error))
+            return
+        if done["rows"] or not done["clean"]:
+            self.log("upkeep", rows=sum(done["rows"].values()), clean=done["clean"])
 
     def schedule(self, name: str, delay: float) -> None:
         """Place the account's next poll, in seconds from now."""

@@ -60,7 +60,7 @@ class World:
         with open_writer(self.path) as writer:
             return [tuple(row) for row in writer.connection.exec_driver_sql(sql, values)]
 
-    def say(self, id: str, content: str, *, day: int = 1, conversation: str = "c1", **values: Any) -> None:
+    def say(self, id: str, content: str | None, *, day: int = 1, conversation: str = "c1", **values: Any) -> None:
         """A message from the person with whom the conversation is, unless told otherwise."""
         usual = {"sender_user_id": f"user-{conversation}", "is_from_viewer": 0, "is_system": 0}
         at = WHEN.format(day=day)

@@ -7,12 +7,20 @@ from typing import Any
 from syncd.errors import StoreTroubleError
 from syncd.store.erase import purge
 from syncd.store.feed import note_place
-from syncd.store.scrub import note_backup
+from syncd.store.retention import apply_retention
+from syncd.store.scrub import finish_erasures, note_backup
 
 Errand = Callable[[sqlite3.Connection, dict[str, Any], str], dict[str, Any]]
 """Takes the writing connection, outside a transaction; the arguments; and the time."""
 
-ERRANDS: Mapping[str, Errand] = {"consumer": note_place, "purge": purge, "backup_made": note_backup}
+
+def _keep_up(database: sqlite3.Connection, words: dict[str, Any], now: str) -> dict[str, Any]:
+    """Finish the erasures that a crash or a reader left, and erase what is older than `retention_days`."""
+    clean = finish_erasures(database)
+    return {"clean": clean, "rows": apply_retention(database, int(words.get("retention_days") or 0), now)}
+
+
+ERRANDS: Mapping[str, Errand] = {"consumer": note_place, "purge": purge, "backup_made": note_backup, "upkeep": _keep_up}
 """By the name of the holder's verb."""
 
 

@@ -127,7 +127,6 @@ def observe(world: World, observation: Any) -> None:
 def test_a_later_sync_does_not_bring_it_back(run: Run, person: World) -> None:
     """The server's list, a page and the proposal with all its old data leave nothing behind, and owe no request."""
     run("purge", "--candidate", "k1", "--yes")
-    common = {"account": "ot", "now": NOW}
     entry = Conversation(id="c1", proposal_id="p1", updated_at=NOW, last_message_id="m1", unread_count=3)
     page = Page(
         conversation_id="group",
@@ -144,9 +143,10 @@ def test_a_later_sync_does_not_bring_it_back(run: Run, person: World) -> None:
         partial=False,
         server_time=NOW,
     )
-    observe(person, Entries(entries=(entry,), server_time=NOW, **common))
-    observe(person, PageRead(walk=Walk(direction="newer", goal="tail"), page=page, leads_on=False, **common))
-    observe(person, ProposalRead(dossier=dossier, **common))
+    observe(person, Entries(account="ot", now=NOW, entries=(entry,), server_time=NOW))
+    walk = Walk(direction="newer", goal="join")
+    observe(person, PageRead(account="ot", now=NOW, walk=walk, page=page, leads_on=False))
+    observe(person, ProposalRead(account="ot", now=NOW, dossier=dossier))
     assert traces(person.path) == set()
     assert person.fetch("SELECT id FROM messages ORDER BY id") == [("b1",), ("g2",)]
     assert person.fetch("SELECT subject_id FROM _owed WHERE subject_id IN ('c1', 'p1')") == []
