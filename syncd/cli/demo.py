@@ -19,21 +19,30 @@ app = new_family()
 _QUESTIONS = (
     (
         "What was said last, here and there?",
-        "SELECT account, coalesce(candidate_name, title, type) AS chat, job_title, last_sender, last_message FROM inbox"
-        " WHERE conversation_id IN (SELECT conversation_id FROM inbox AS i WHERE i.account = inbox.account"
-        " ORDER BY last_message_at DESC LIMIT 3) ORDER BY last_message_at DESC",
+        (
+            "SELECT account, coalesce(candidate_name, title, type) AS chat, job_title, last_sender, last_message"
+            " FROM inbox WHERE conversation_id IN"
+            " (SELECT conversation_id FROM inbox AS i WHERE i.account = inbox.account"
+            " ORDER BY last_message_at DESC LIMIT 3) ORDER BY last_message_at DESC"
+        ),
     ),
     (
         "Who waits longest for an answer?",
-        "SELECT candidate_name, title, job_title, waiting_seconds / 3600 AS hours, last_message FROM needs_reply"
-        " ORDER BY waiting_seconds DESC LIMIT 5",
+        (
+            "SELECT coalesce(candidate_name, title, type) AS who, job_title,"
+            " ROUND(waiting_seconds / 3600.0, 1) AS hours,"
+            " substr(replace(last_message, char(10), ' '), 1, 60) AS last_message"
+            " FROM needs_reply ORDER BY waiting_seconds DESC LIMIT 5"
+        ),
     ),
     (
         "How fast do we answer, by job?",
-        "SELECT j.title AS job, COUNT(*) AS answers, ROUND(AVG(r.seconds) / 3600, 1) AS mean_hours"
-        " FROM response_times r"
-        " LEFT JOIN jobs j ON j.account = r.account AND j.id = r.job_id WHERE r.seconds IS NOT NULL"
-        " GROUP BY 1 ORDER BY 2 DESC LIMIT 5",
+        (
+            "SELECT j.title AS job, COUNT(*) AS answers, ROUND(AVG(r.seconds) / 3600, 1) AS mean_hours"
+            " FROM response_times r"
+            " LEFT JOIN jobs j ON j.account = r.account AND j.id = r.job_id WHERE r.seconds IS NOT NULL"
+            " GROUP BY 1 ORDER BY 2 DESC LIMIT 5"
+        ),
     ),
     (
         "Who interviewed best?",
@@ -120,13 +129,17 @@ class _Screen:
         for recorded in events:
             event = recorded.event
             about = event.conversation_id or event.proposal_id or ""
-            data = " ".join(f"{name}={value}" for name, value in event.data.items())
+            data = " ".join(_fact(name, value) for name, value in event.data.items() if value)
             _say(f"  {recorded.id:>4}  {event.kind:<26} {about}  {data}")
 
     def history(self, account: str, counts: dict[str, int]) -> None:
         """One line for what was there before."""
         found = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
         _say(f"  {account}: history, told in one line: {found}")
+
+
+def _fact(name: str, value: Any) -> str:
+    return name if value is True else f"{name}={value}"
 
 
 def _ask(database: Path) -> None:
