@@ -49,7 +49,8 @@ def test_it_looks_often_while_busy_and_seldom_when_quiet(home: Home, sim: Simula
     assert min(gaps(sim, token_id)[before : before + 3]) < IDLE
     assert not daemon.log("poll", account="stuck")
     assert daemon.stop()[0] == 0
-    assert daemon.log("daemon.stopped")
+    told = [line["event_id"] for line in daemon.log() if "event_id" in line]
+    assert told == [row["id"] for row in home.rows("SELECT id FROM events WHERE baseline = 0 ORDER BY id")]
 
 
 def test_an_account_is_polled_once_at_a_time(home: Home, sim: Simulator) -> None:
