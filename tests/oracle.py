@@ -1,6 +1,6 @@
-"""Compares a mirror with the truth: what the server would tell, in the API's own shapes, row by row and field by field.
+"""Compares a mirror with the truth, that is what the server would tell, row by row and field by field.
 
-It shares nothing with the program: it reads the API's JSON itself, by tables of field names, and the database as plain SQL.
+It shares nothing with the program: it reads the API's JSON itself, by tables of field names, and the database as SQL.
 """
 
 import json
@@ -25,7 +25,7 @@ def _amount(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Shape:
-    """How one table is read off the API: column → path of field names; `spent`: fields that no column or `extra` repeats."""
+    """How one table is read off the API: column → path of field names; `spent`: fields that nothing keeps."""
 
     table: str
     columns: Mapping[str, tuple[str, ...]]
@@ -192,8 +192,8 @@ def differences(
 ) -> list[str]:
     """Each way in which the mirror is not the truth, one line each; empty: it is.
 
-    Rows that vanished upstream must bear `gone_at`, except messages of a conversation that is gone, proposals and jobs (absence from
-    a list proves nothing). `ignore`: (table, column) pairs that the server changes without a sign.
+    Rows that vanished upstream must bear `gone_at`, except messages of a conversation that is gone, proposals and jobs
+    (absence from a list proves nothing). `ignore`: (table, column) pairs that the server changes without a sign.
     """
     with closing(Mirror(path, account)) as mirror:
         check = _Check(mirror, frozenset(ignore))
@@ -205,7 +205,9 @@ def differences(
         wanted = {c.get("proposalId") for c in conversations.values()}
         proposals = [p for p in truth["proposals"].values() if every_proposal or p["id"] in wanted]
         check.compare(PROPOSAL, proposals, spare=lambda _: True)
-        check.compare(CANDIDATE, {p["candidate"]["id"]: p["candidate"] for p in proposals}.values(), spare=lambda _: True)
+        check.compare(
+            CANDIDATE, {p["candidate"]["id"]: p["candidate"] for p in proposals}.values(), spare=lambda _: True
+        )
         known = {p["id"] for p in proposals}
         interviews = [i for id_, i in truth["interviews"].items() if id_ in known]
         check.compare(INTERVIEW, interviews, spare=lambda row: row["proposal_id"] not in known)

@@ -1,4 +1,4 @@
-"""A mirror under test: the engine, its source and its store as the program wires them, on a clock that the test steers."""
+"""A mirror under test: engine, source and store as the program wires them, on a clock that the test steers."""
 
 import asyncio
 import json
@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
-
 from oracle import differences
+
 from syncd.core.observations import Opened
 from syncd.engine.account import Mirror, Policy
-from syncd.engine.poll import Outcome, poll
+from syncd.engine.outcome import Outcome
+from syncd.engine.poll import poll
 from syncd.simulator import Simulator, World
 from syncd.sources.http import Manners, PoliteClient
 from syncd.sources.opentrain import OpenTrain
@@ -149,7 +150,7 @@ class Rig:
 
     def _events(self, after: int, kinds: Iterable[str]) -> list[Row]:
         wanted = set(kinds)
-        found = [row for row in self.rows("SELECT * FROM events WHERE id > ? ORDER BY id", after)]
+        found = self.rows("SELECT * FROM events WHERE id > ? ORDER BY id", after)
         return [row | json.loads(row["data"]) for row in found if not wanted or row["kind"] in wanted]
 
     def failures(self) -> dict[tuple[str, str], Row]:
@@ -172,11 +173,11 @@ class Rig:
         self.mirror.policy = self.policy
 
 
-def settled_world(clock: SteeredClock, lengths: Iterable[int], *, seed: int = 5) -> World:
+def settled_world(clock: SteeredClock, lengths: Iterable[int], *, seed: int = 5, kind: str = "proposal") -> World:
     """A world of read and answered threads so long, a day old."""
     world = World(clock, seed=seed)
     for length in lengths:
-        conversation_id = world.new_conversation()
+        conversation_id = world.new_conversation(kind=kind)
         world.burst(conversation_id, max(0, length - 1))
         world.read_conversation(conversation_id)
         for _ in range(min(1, length)):

@@ -130,9 +130,14 @@ def plan_unread(held: HeldEntries, seen: UnreadList) -> Plan:
     read = [
         row
         for id_, row in held.unread.items()
-        # a debt holds an entry that is not counted yet: the poll after it will tell
-        if seen.complete and id_ not in listed and id_ not in held.owed and row.gone_at is None
+        if seen.complete and id_ not in listed and row.gone_at is None and not _is_uncounted(held.owed.get(id_), row)
     ]
+    # a debt that holds what the row shows, a comparison's say, would bring the old count back
+    owed += tuple(
+        replace(debt, errand=replace(debt.errand, entry=replace(row, unread_count=0)))
+        for row in read
+        if (debt := held.owed.get(row.id)) is not None and debt.errand is not None and debt.errand.entry is not None
+    )
     return Plan(
         rows=(*(row for plan in plans for row in plan.rows), *(replace(row, unread_count=0) for row in read)),
         events=(
@@ -143,6 +148,12 @@ def plan_unread(held: HeldEntries, seen: UnreadList) -> Plan:
         threads=tuple(thread for plan in plans for thread in plan.threads),
         answer=Surveyed(owed=tuple(debt.subject_id for debt in owed if debt.kind == "conversation")),
     )
+
+
+def _is_uncounted(owed: Owed | None, row: Conversation) -> bool:
+    """Whether a newer entry is owed a look: the poll after it will tell."""
+    entry = None if owed is None or owed.errand is None else owed.errand.entry
+    return entry is not None and replace(entry, gone_at=row.gone_at) != row
 
 
 def plan_list_walked(held: HeldListing, walked: ListWalked) -> Plan:

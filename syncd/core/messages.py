@@ -250,7 +250,10 @@ def _counted(
     """Write the entry's counts and tell what they mean; also where its messages could not be had."""
     entry, last = debt.entry, _last_place(debt, messages)
     row = replace(entry, gone_at=None)
+    returned = held.conversation is not None and held.conversation.gone_at is not None
     events = count_events(held, thread, entry, last)
+    if returned:  # it answers again, though the list has not shown it
+        events = (Event(kind="conversation.returned", conversation_id=entry.id), *events)
     owe: list[Owed] = []
     if events and (entry.needs_reply_count or 0) > 0 and entry.channel_name is None:
         owe.append(Owed(kind="overdue", subject_id=entry.id, due_at=now))

@@ -1,11 +1,11 @@
-"""Cursors that die, repeat, go in circles or end too early cost one bounded recovery, never a loop and never a message."""
+"""Cursors that die, repeat, go in circles or end too early cost one bounded recovery, never a loop or a message."""
 
 from datetime import timedelta
 from typing import Any
 
 import pytest
-
 from rig import Rig, SteeredClock, settled_world
+
 from syncd.simulator import Simulator, World
 
 PAGES = 4
@@ -56,7 +56,7 @@ async def test_dead_cursor_in_a_tail(rig: Rig, long: str) -> None:
 
 @pytest.mark.anyio
 async def test_cursors_that_always_die(rig: Rig, long: str) -> None:
-    """Where no cursor ever lives, the thread becomes a failure after one recovery, the rest goes on, and it heals later."""
+    """Where no cursor ever lives, the thread is a failure after one recovery, the rest goes on, and it heals later."""
     rig.sim.faults.dead_cursor(conversation=long, times=None)
     await rig.poll()
     assert rig.failures()["conversation", long]["reason"] == "cursor_expired"
@@ -161,7 +161,7 @@ class TestList:
     @pytest.fixture
     def world(self, clock: SteeredClock) -> World:
         """Three pages of short threads."""
-        return settled_world(clock, [1] * 230)
+        return settled_world(clock, [1] * 230, kind="job")
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("style", ["keyset", "offset"])

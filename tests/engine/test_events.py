@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-
 from rig import Rig, Row, SteeredClock, settled_world
+
 from syncd.simulator import World
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +41,7 @@ async def test_quiet_history(rig: Rig) -> None:
 
 
 async def test_history_that_waits(rig: Rig) -> None:
-    """Unread history is one baseline event a count, for its newest inbound message; and one for a turn that waits too long."""
+    """Unread history is one baseline event a count, for its newest inbound message, and one for a turn too long."""
     id_ = rig.sim.world.burst(first(rig), 3)[-1]
     await rig.poll(after=8 * 3600)
     assert kinds(rig.events()) == [NEEDS, "conversation.overdue", UNREAD]
@@ -162,7 +162,7 @@ async def test_message_ahead_of_the_list(rig: Rig) -> None:
 
 
 async def test_edit(rig: Rig) -> None:
-    """An edit on the newest page that touches `updatedAt` is one message.edited at the next poll, with the old text kept."""
+    """An edit on the newest page that touches `updatedAt` is one message.edited at once; the old text is kept."""
     await rig.poll()
     message = newest(rig, rig.sim.world.longest())
     rig.sim.world.edit_message(rig.sim.world.longest(), message["id"], "better")
@@ -306,7 +306,7 @@ async def test_proposals(rig: Rig) -> None:
     await rig.poll()
     world = rig.sim.world
     id_ = world.new_conversation()
-    proposal = world.conversations[id_].proposal_id
+    proposal = str(world.conversations[id_].proposal_id)
     await rig.poll()
     (new,) = rig.new_events("proposal.new")
     assert (new["proposal_id"], new["status"]) == (proposal, "SUBMITTED")
@@ -322,7 +322,7 @@ async def test_interviews(rig: Rig) -> None:
     """An interview is recorded, updated and gone, each told once with its score."""
     await rig.poll()
     world = rig.sim.world
-    proposal = world.conversations[world.new_conversation()].proposal_id
+    proposal = str(world.conversations[world.new_conversation()].proposal_id)
     await rig.poll()
     world.interview_appears(proposal, score=71)
     await rig.poll(after=3700)

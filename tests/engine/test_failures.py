@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-
 from rig import Rig, SteeredClock, settled_world
+
 from syncd.simulator import World
 
 pytestmark = pytest.mark.anyio
@@ -18,7 +18,7 @@ def world(clock: SteeredClock) -> World:
 
 @pytest.mark.parametrize("fault", ["empty_object", "html", "cut_json", "truncate", "reset_midway", "reset", "gateway"])
 async def test_poison_page(rig: Rig, fault: str) -> None:
-    """A page that can't be read is a failure with its reason; the rest is whole; it is tried again, and then forgotten."""
+    """A page that can't be read is a failure; the rest is whole; it is tried again later, and then forgotten."""
     id_ = rig.sim.world.longest()
     getattr(rig.sim.faults, fault)(conversation=id_, times=None)
     outcome = await rig.poll()
@@ -56,7 +56,7 @@ async def test_error_of_one_conversation(rig: Rig, code: int) -> None:
 
 
 async def test_nobody_goes_untold(rig: Rig) -> None:
-    """The counts of a conversation whose messages can't be had are believed all the same, and its message told of later."""
+    """The counts of a conversation whose messages can't be had are believed all the same; its message is told later."""
     await rig.poll()
     id_ = rig.sim.world.longest()
     rig.sim.faults.status(500, conversation=id_, times=None)

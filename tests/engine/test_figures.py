@@ -1,13 +1,23 @@
 """What polls cost, counted."""
 
 import pytest
-
 from rig import Rig, SteeredClock, settled_world
+
 from syncd.simulator import World
 
 pytestmark = pytest.mark.anyio
 
-TABLES = "conversations messages message_revisions jobs candidates proposals interviews interview_messages failures events".split()
+TABLES = [
+    "conversations",
+    "messages",
+    "message_revisions",
+    "jobs",
+    "candidates",
+    "proposals",
+    "interviews",
+    "failures",
+    "events",
+]
 
 
 class TestUnchanged:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from rig import Rig, SteeredClock, settled_world
+
 from syncd.simulator import Quirks, Simulator
 
 LENGTHS = (0, 1, 99, 100, 101, 200, 340)
@@ -35,7 +35,7 @@ def longest_first(sim: Simulator) -> list[str]:
 @pytest.mark.anyio
 @pytest.mark.parametrize("quirks", all_quirks(), ids=lambda quirks: "-".join(str(value) for value in quirks.values()))
 async def test_mirror_is_the_truth(quirks: dict[str, Any], clock: SteeredClock, tmp_path: Path) -> None:
-    """First pass, tails, bursts, late arrivals, edits and a comparison of everything end in the truth, and nothing is asked in circles."""
+    """First pass, tails, bursts, late arrivals, edits and a comparison of everything end in the truth."""
     world = settled_world(clock, LENGTHS)
     with Simulator(world, quirks=Quirks(**quirks)) as sim:
         rig = Rig(sim, tmp_path / "syncd.db", clock)

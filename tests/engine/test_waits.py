@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-
 from rig import Rig, SteeredClock, settled_world
+
 from syncd.simulator import World
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +35,7 @@ FORMS: list[tuple[Any, str, float]] = [
 @pytest.mark.parametrize(("given", "where", "seconds"), FORMS)
 @pytest.mark.parametrize("skip", [0, 1, 9])
 async def test_nothing_is_sent_meanwhile(rig: Rig, given: Any, where: str, seconds: float, skip: int) -> None:
-    """A wait of up to a minute is sat out by every worker; then the pass goes on and ends whole, the state unchanged."""
+    """A wait of up to a minute is sat out by every worker; then the pass goes on and ends whole, its state kept."""
     arrivals = watch(rig)
     rig.sim.faults.rate_limit(given, where, skip=skip)
     started = rig.clock.monotonic() + 15
