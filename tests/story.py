@@ -1,0 +1,249 @@
+"""A story of a mirror and its server: what happens there, and what goes wrong, as rules of a state machine."""
+
+import asyncio
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from rig import Rig, SteeredClock
+
+from syncd.simulator import Quirks, Simulator, World
+
+DAY = 86_400.0
+_LENGTHS = (0, 1, 7, 100, 130, 260)
+_BROKEN = (
+    "reset",
+    "reset_midway",
+    "truncate",
+    "cut_json",
+    "html",
+    "empty_object",
+    "gateway",
+    "dead_cursor",
+    "repeat_cursor",
+    "cycle_cursor",
+)
+
+picks = st.integers(0, 30)
+
+
+class LocalClock(SteeredClock):
+    """The mirror's clock: it runs with the server's, and its wall time may be set wrong."""
+
+    def __init__(self, server: SteeredClock) -> None:
+        super().__init__()
+        self.server = server
+        self.skew = 0.0
+        self._passed = 0.0
+
+    def now(self) -> str:
+        """The wall clock's time."""
+        wrong = self.server.time + timedelta(seconds=self.skew)
+        return wrong.isoformat(timespec="milliseconds")[:-6] + "Z"
+
+    def monotonic(self) -> float:
+        """Seconds that only grow, whatever the wall clock does."""
+        return self._passed
+
+    def advance(self, seconds: float) -> None:
+        """Let so many seconds pass, here and there."""
+        self._passed += seconds
+        self.server.advance(seconds)
+
+
+class Story(RuleBasedStateMachine):
+    """One account against everything the issue names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.folder = tempfile.TemporaryDirectory()
+        self.news: set[str] = set()
+        self.has_failed = True
+        self.steps = 0
+
+    @initialize(length=st.sampled_from(_LENGTHS), newest=st.booleans(), polled=st.booleans())
+    def begin(self, length: int, *, newest: bool, polled: bool) -> None:
+        """A small inbox, on a server of some kind, mirrored or not yet."""
+        server = SteeredClock()
+        self.world = World(server, seed=5)
+        for count in (length, 3, 0):
+            self.world.burst(self.world.new_conversation(), count, from_viewer=count == 3)
+        self.world.new_conversation(kind="channel", channel_name="general")
+        server.advance(DAY)
+        self.sim = Simulator(self.world, quirks=Quirks(newer_without_cursor="newest" if newest else "oldest")).start()
+        self.clock = LocalClock(server)
+        self.rig = Rig(self.sim, Path(self.folder.name) / "syncd.db", self.clock)
+        self.runner.run(self.rig.start())
+        if polled:
+            self.runner.run(self.rig.poll(after=0.0))
+        self.has_failed = False
+
+    def pick(self, number: int) -> str:
+        """One of the conversations that the viewer sees, or a new one."""
+        ids = sorted(c.id for c in self.world.listed(self.world.viewer))
+        return ids[number % len(ids)] if ids else self.world.new_conversation()
+
+    def pick_message(self, conversation_id: str, number: int) -> str:
+        """One of its messages, the newest ones first, or a new one."""
+        ids = [message.id for message in self.world.conversations[conversation_id].messages]
+        return ids[-1 - number % len(ids)] if ids else self.add(conversation_id)
+
+    def pick_proposal(self, number: int) -> str | None:
+        """The proposal of one of the conversations, if it has one."""
+        return self.world.conversations[self.pick(number)].proposal_id
+
+    def add(self, conversation_id: str, **how: Any) -> str:
+        """Add a message; in a conversation that is known to be whole it is news."""
+        message_id = self.world.add_message(conversation_id, "Hello", **how)
+        whole = "SELECT COUNT(*) FROM _threads WHERE conversation_id = ? AND json_extract(state, '$.whole_since') > ''"
+        if self.rig.scalar(whole, conversation_id):
+            self.news.add(message_id)
+        return message_id
+
+    # What happens on the server
+
+    @rule(number=picks, from_viewer=st.booleans(), system=st.booleans())
+    def new_message(self, number: int, *, from_viewer: bool, system: bool) -> None:
+        """A message, of either side or of the system."""
+        self.add(self.pick(number), from_viewer=from_viewer, system=system)
+
+    @rule(number=picks, count=st.sampled_from([2, 20, 101, 210]))
+    def burst(self, number: int, count: int) -> None:
+        """Many messages at once."""
+        conversation_id = self.pick(number)
+        for _ in range(count):
+            self.add(conversation_id)
+
+    @rule(number=picks, hours=st.sampled_from([0.01, 3.0, 23.0, 30.0]))
+    def late_arrival(self, number: int, hours: float) -> None:
+        """A message with an older time."""
+        self.add(self.pick(number), created_at=self.world.now() - timedelta(hours=hours))
+
+    @rule(number=picks, which=st.integers(0, 250), touch=st.booleans())
+    def edit(self, number: int, which: int, *, touch: bool) -> None:
+        """Another text; the conversation's time may stay."""
+        conversation_id = self.pick(number)
+        message_id = self.pick_message(conversation_id, which)
+        self.world.edit_message(conversation_id, message_id, f"Edited at {self.world.now()}", touch_updated=touch)
+
+    @rule(number=picks, which=st.integers(0, 250), count=st.sampled_from([1, 3, 40]))
+    def delete(self, number: int, which: int, count: int) -> None:
+        """Some messages vanish."""
+        conversation_id = self.pick(number)
+        for _ in range(min(count, len(self.world.conversations[conversation_id].messages))):
+            message_id = self.pick_message(conversation_id, which)
+            self.world.delete_message(conversation_id, message_id)
+            self.news.discard(message_id)
+
+    @rule(number=picks, dismissed=st.booleans())
+    def read(self, number: int, *, dismissed: bool) -> None:
+        """The owner reads in the app, or says that no answer is needed."""
+        conversation_id = self.pick(number)
+        (self.world.dismiss_needs_reply if dismissed else self.world.read_conversation)(conversation_id)
+
+    @rule(number=picks, which=st.integers(0, 250))
+    def react(self, number: int, which: int) -> None:
+        """A reaction, which moves no time."""
+        conversation_id = self.pick(number)
+        self.world.react(conversation_id, self.pick_message(conversation_id, which))
+
+    @rule(kind=st.sampled_from(["proposal", "job", "channel"]), count=st.sampled_from([0, 1, 4]))
+    def new_conversation(self, kind: str, count: int) -> None:
+        """A conversation opens, with or without messages."""
+        conversation_id = self.world.new_conversation(kind=kind)
+        for _ in range(count):
+            self.add(conversation_id)
+
+    @rule(number=picks, deleted=st.booleans())
+    def leave(self, number: int, *, deleted: bool) -> None:
+        """A conversation is left, or is no more."""
+        conversation_id = self.pick(number)
+        self.news -= {message.id for message in self.world.conversations[conversation_id].messages}
+        (self.world.delete_conversation if deleted else self.world.leave_conversation)(conversation_id)
+
+    @rule()
+    def come_back(self) -> None:
+        """What was left or deleted is there again."""
+        for conversation_id in list(self.world.deleted_conversations):
+            self.world.restore_conversation(conversation_id)
+        for conversation in list(self.world.conversations.values()):
+            if self.world.viewer not in conversation.participants:
+                self.world.rejoin(conversation.id)
+
+    @rule(number=picks, what=st.sampled_from(["appears", "announced", "ready", "erased", "status", "renamed"]))
+    def hire(self, number: int, what: str) -> None:
+        """Something happens to an interview, a proposal or a name."""
+        proposal_id = self.pick_proposal(number)
+        if proposal_id is None:
+            return
+        if what in ("appears", "announced"):
+            self.world.interview_appears(proposal_id, ready=what == "appears", score=float(number))
+        elif what == "status":
+            self.world.set_proposal_status(proposal_id, f"STATUS_{number}")
+        elif what == "renamed":
+            self.world.rename(self.world.proposals[proposal_id].candidate.id, f"Name {number}")
+        else:
+            (self.world.interview_ready if what == "ready" else self.world.interview_erased)(proposal_id)
+
+    # What goes wrong
+
+    @rule(
+        retry_after=st.sampled_from([0, 1, 0.5, "2", 61, 4000, "soon", None]),
+        where=st.sampled_from(["details", "header", "nowhere"]),
+        skip=st.integers(0, 6),
+        times=st.integers(1, 3),
+    )
+    def rate_limit(self, retry_after: Any, where: str, skip: int, times: int) -> None:
+        """429 in every form."""
+        self.sim.faults.rate_limit(retry_after, where, skip=skip, times=times)
+
+    @rule(
+        name=st.sampled_from(_BROKEN),
+        skip=st.integers(0, 6),
+        times=st.sampled_from([1, 2, 5, 30]),
+    )
+    def break_answers(self, name: str, skip: int, times: int) -> None:
+        """Answers that are none, and cursors that lead nowhere."""
+        getattr(self.sim.faults, name)(skip=skip, times=times)
+
+    @rule(
+        code=st.sampled_from([500, 503, 404, 403]),
+        path=st.sampled_from(["/messages", "/proposals", "/updates", "/jobs"]),
+    )
+    def refuse(self, code: int, path: str) -> None:
+        """An error of the API's own; only the server's own troubles where a thing's own 404 would be believed."""
+        self.sim.faults.status(code if path != "/messages" else 500, path=path)
+
+    @rule(
+        quirk=st.sampled_from(
+            [
+                ("newer_without_cursor", "oldest"),
+                ("newer_without_cursor", "newest"),
+                ("page_order", "oldest"),
+                ("page_order", "newest"),
+                ("page_order", "walk"),
+                ("cursor_inclusive", True),
+                ("cursor_inclusive", False),
+                ("last_page_cursor", True),
+                ("last_page_cursor", False),
+                ("list_last_page_cursor", True),
+                ("list_cursor", "offset"),
+                ("updates_available", False),
+                ("updates_available", True),
+                ("cursor_lifetime_requests", 6),
+                ("cursor_lifetime_seconds", 600.0),
+            ]
+        )
+    )
+    def turn_out_otherwise(self, quirk: tuple[str, Any]) -> None:
+        """Each [?] of the API's documents."""
+        setattr(self.sim.quirks, *quirk)
+
+    @rule(hours=st.sampled_from([-48.0, -1.0, -0.01, 0.5, 26.0]))
+    def jump(self, hours: float) -> None:
+        """The mirror's wall clock is set, forth or back."""
+        self.clock.skew = max(-DAY, min(DAY, self.clock.skew + hours * 3600))
