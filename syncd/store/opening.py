@@ -29,7 +29,7 @@ _SETTINGS = (
     "PRAGMA journal_size_limit = 67108864",  # a long reader's WAL shrinks again: 64 MiB
     "PRAGMA foreign_keys = OFF",
     "PRAGMA temp_store = MEMORY",
-    "PRAGMA cache_size = -65536",  # 64 MiB at most
+    "PRAGMA cache_size = -16384",  # 16 MiB at most: a first pass of any size stays under 120 MB
 )
 
 _PASSING = {"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM"}
