@@ -120,6 +120,7 @@ async def test_comparison_believes_no_broken_page(rig: Rig, long: str, fault: st
     await rig.poll()
     getattr(rig.sim.faults, fault)(conversation=long, direction="newer", skip=skip)
     await rig.poll(full=True)
+    assert rig.scalar("SELECT COUNT(*) FROM _suspects") == 0
     await rig.quiet()
     assert rig.events("message.deleted") == []
     assert rig.scalar("SELECT COUNT(*) FROM messages WHERE gone_at IS NOT NULL") == 0
@@ -131,6 +132,7 @@ async def test_empty_answers_delete_nothing(rig: Rig, long: str) -> None:
     await rig.poll()
     rig.sim.faults.empty_page(conversation=long, times=None)
     await rig.poll(full=True)
+    assert rig.scalar("SELECT COUNT(*) FROM _suspects") == 0
     rig.sim.faults.clear()
     await rig.quiet(full=True)
     assert rig.events("message.deleted") == []

@@ -1,5 +1,6 @@
 """What fails is a row, never blocks the rest, is retried with backoff, and goes when it is over."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -68,6 +69,26 @@ async def test_nobody_goes_untold(rig: Rig) -> None:
     await rig.poll(after=70)
     assert {e["kind"] for e in rig.new_events()} >= {"message.new"}
     assert all(e["message_id"] == made for e in rig.new_events())
+    assert rig.differences() == []
+
+
+async def test_retry_beside_news(rig: Rig) -> None:
+    """What was retried before the list showed that it changed again is looked at once more in the same poll."""
+    await rig.poll()
+    world, id_ = rig.sim.world, rig.sim.world.longest()
+    world.add_message(id_, "one")
+    rig.sim.faults.empty_object(conversation=id_)
+    await rig.poll()
+    assert ("conversation", id_) in rig.failures()
+    rig.sim.requests.clear()
+    rig.sim.faults.delay(0.3, listing=True)
+
+    async def write() -> None:
+        await asyncio.to_thread(rig.sim.requests.wait_for, 1, conversation=id_, status=200)
+        world.add_message(id_, "two")
+
+    rig.clock.advance(70)
+    await asyncio.gather(rig.poll(), write())
     assert rig.differences() == []
 
 
