@@ -9,8 +9,8 @@ import asyncio
 import fcntl
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +24,7 @@ Serve = Callable[[str, dict[str, Any], Progress], Awaitable[dict[str, Any]]]
 
 _LINE_LIMIT = 1 << 20
 _BROKEN_OFF = "the daemon stopped before it was done; ask again"
+_LONGEST_ADDRESS = 107  # bytes, by the kernel's sockaddr_un
 _REQUEST_SECONDS = 5.0  # how long a caller may take to say what it wants
 
 
@@ -94,9 +95,12 @@ class Door:
             self._path.unlink()
         before = os.umask(0o177)  # narrow from its first moment on
         try:
-            self._server = await asyncio.start_unix_server(self._welcome, self._path, limit=_LINE_LIMIT)
+            with _address(self._path) as address:
+                self._server = await asyncio.start_unix_server(self._welcome, address, limit=_LINE_LIMIT)
         except OSError as error:
-            raise DatabaseError(f"{self._path} can't be made: {error.strerror or error}; use a shorter path") from error
+            raise DatabaseError(
+                f"{self._path} can't be made: {error.strerror or error}; check the folder's permissions"
+            ) from error
         finally:
             os.umask(before)
         self._path.chmod(self._mode)
@@ -171,13 +175,27 @@ def socket_path(database: Path) -> Path:
     return database.with_name(f"{database.name}.sock")
 
 
+@contextmanager
+def _address(path: Path) -> Iterator[str]:
+    """A name for the socket that fits into an address, however deep the database lies."""
+    if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
 def ask_holder(
     database: Path, command: str, arguments: dict[str, Any], on_progress: Progress | None = None
 ) -> dict[str, Any] | None:
     """What the database's holder answers; None when nobody listens. Raises HolderError."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
-            connection.connect(str(socket_path(database)))
+            with _address(socket_path(database)) as address:
+                connection.connect(address)
         except (FileNotFoundError, ConnectionRefusedError):
             return None
         except OSError as error:

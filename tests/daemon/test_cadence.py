@@ -1,4 +1,3 @@
-import time
 from datetime import datetime
 from itertools import pairwise
 
@@ -67,14 +66,3 @@ def test_an_account_is_polled_once_at_a_time(home: Home, sim: Simulator) -> None
     callers = [home.start("sync") for _ in range(3)]
     assert [caller.end().code for caller in callers] == [0, 0, 0]
     assert max(open_looks) == 1
-
-
-def test_a_stopped_daemon_sends_nothing(home: Home, sim: Simulator) -> None:
-    """Nothing is asked for after the end, not even by what was under way."""
-    home.configure({"acme": {"base_url": sim.url, "poll_seconds": 0.1, "idle_seconds": 0.1}})
-    daemon = home.start("run")
-    daemon.wait_for("history")
-    assert daemon.stop()[0] == 0
-    sent = len(sim.requests)
-    time.sleep(0.2)
-    assert len(sim.requests) == sent

@@ -58,7 +58,7 @@ def test_sync_beside_a_daemon_asks_it(home: Home, sim: Simulator, daemon: Runnin
     assert (first.code, first.data["accounts"][0]["state"]) == (0, "ok")
     assert daemon.log("message.new")
     assert "message.new" not in first.err
-    assert home.run("sync", "typo").code == 2
+    assert home.run("accept", "typo").code == 2
     sim.faults.rate_limit(3600, listing=True)
     limited = home.run("sync", OT_API_TOKEN="", OT_API_BASE_URL="")
     assert limited.code == 75

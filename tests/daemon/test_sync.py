@@ -25,10 +25,11 @@ def test_an_empty_machine_needs_two_variables(home: Home, sim: Simulator) -> Non
 
 def test_waits_and_poison_leave_it_done(home: Home, sim: Simulator) -> None:
     """A short 429 is sat out, an unreadable page becomes a failure, and neither keeps `sync` from ending with 0."""
+    deep = home.path / ("a folder whose name is long " * 6) / "elsewhere.db"  # longer than a socket's address
     sim.faults.rate_limit(1, listing=True)
     sim.faults.body({"messages": "none"}, conversation=sim.world.longest(), times=None)
-    ended = home.run("sync", "--json", "--db", home.path / "elsewhere.db")
-    home.db = home.path / "elsewhere.db"
+    ended = home.run("sync", "--json", "--db", deep)
+    home.db = deep
     (account,) = ended.data["accounts"]
     assert (ended.code, set(account)) == (0, SUMMARY)
     assert account["seconds"] >= 1
