@@ -116,7 +116,7 @@ def test_a_group_may_be_let_in(home: Home, sim: Simulator) -> None:
 
 def ask_as_nobody(database: Path, group: int) -> str:
     """What a user of that group is told."""
-    words = [sys.executable, "-c", ASK, database, str(group)]
+    words = [sys.executable, "-c", ASK, str(database), str(group)]
     ended = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
     assert ended.stderr == ""
     return ended.stdout.strip()
