@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from homes import Home
 
+from homes import Home
 from syncd.simulator import Simulator, World
 
 

@@ -2,7 +2,6 @@ from datetime import datetime
 from itertools import pairwise
 
 from homes import Home
-
 from syncd.simulator import Simulator
 
 BUSY, IDLE = 0.2, 1.0

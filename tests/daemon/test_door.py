@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from homes import Home, Running
 
+from homes import Home, Running
 from syncd.simulator import Simulator
 
 NOBODY = 65534

@@ -5,7 +5,6 @@ from contextlib import closing
 from pathlib import Path
 
 from homes import Home
-
 from syncd.simulator import Simulator
 
 

@@ -2,7 +2,6 @@ from pathlib import Path
 from typing import Any
 
 from homes import Home
-
 from syncd.simulator import Simulator
 
 

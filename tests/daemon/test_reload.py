@@ -2,7 +2,6 @@ import signal
 from typing import Any
 
 from homes import Home
-
 from syncd.simulator import Simulator
 
 

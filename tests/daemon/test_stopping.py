@@ -4,7 +4,6 @@ from contextlib import closing
 from pathlib import Path
 
 from homes import Home
-
 from syncd.simulator import Simulator
 
 IN_TIME = 5.0

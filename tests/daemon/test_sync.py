@@ -5,9 +5,9 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
+
 from homes import Home
 from oracle import differences
-
 from syncd.simulator import Simulator
 
 SUMMARY = {"account", "state", "error", "retry_at", "exit_code", "requests", "bytes", "rows_written", "seconds"}
