@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
-from oracle import differences
 
+from oracle import differences
 from syncd.core.observations import Opened
 from syncd.engine.account import Mirror, Policy
 from syncd.engine.outcome import Outcome

@@ -8,8 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-from rig import Rig, SteeredClock
 
+from rig import Rig, SteeredClock
 from syncd.simulator import Quirks, Simulator, World
 
 DAY = 86_400.0

@@ -4,7 +4,6 @@ from collections import Counter
 from typing import Any
 
 from rig import Rig, Row
-
 from syncd.engine.outbox import Courier, Desk
 from syncd.engine.sending import VERBS, deliver
 

@@ -90,7 +90,7 @@ app = new_family(
 )
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes a flag's value by position
     if wanted:
         typer.echo(f"syncd {version('syncd')}")
         raise typer.Exit
@@ -102,7 +102,7 @@ def start(
     *,
     config: ConfigOption = None,
     db: DatabaseOption = None,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - its callback has done all
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
@@ -123,7 +123,7 @@ def run_command(words: Sequence[str]) -> int:
     except (PipeClosedError, BrokenPipeError):
         _let_go_of_output()
         return PIPE_CLOSED
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the one place where every error becomes a line and a code
         return _report(error)
     return ended if isinstance(ended, int) else 0
 

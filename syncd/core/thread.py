@@ -26,10 +26,11 @@ class Walk(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A walk under way; it is stored with every page, so that a restart goes on where it was.
 
     `cursor` None asks for the first page. `start` says whether the chain reaches the thread's first message: *assumed*
-    is confirmed by meeting the list's last message at the other end. `joined`: the chain hangs together with the run that is proved. `high` is the newest place met. `verify`: what is
-    held and was not met is suspected to be deleted; `since` is the number of the last transaction before the walk, as
-    later rows can't be missing. `restarts` counts dead cursors. `last`: the last message of the entry that an
-    explanation is sought for; a newer message makes it pointless.
+    is confirmed by meeting the list's last message at the other end. `joined`: the chain hangs together with the run
+    that is proved. `high` is the newest place met. `verify`: what is held and was not met is suspected to be deleted;
+    `since` is the number of the last transaction before the walk, as later rows can't be missing. `restarts` counts
+    dead cursors. `last`: the last message of the entry that an explanation is sought for; a newer message makes it
+    pointless.
     """
 
     direction: Direction

@@ -38,7 +38,7 @@ async def _look(under: Pass, *, full: bool, manual: bool) -> bool:
     async with recorded_run(mirror, kind):
         if first:
             return await _first_pass(under)
-        return await _ordinary(under, held, reconcile=reconcile, at_once=full)
+        return await _ordinary(under, reconcile=reconcile, at_once=full)
 
 
 async def identified(mirror: Mirror, ask: Ask) -> HeldAccount:
@@ -87,7 +87,7 @@ async def _first_pass(under: Pass) -> bool:
     return True
 
 
-async def _ordinary(under: Pass, held: HeldAccount, *, reconcile: bool, at_once: bool) -> bool:
+async def _ordinary(under: Pass, *, reconcile: bool, at_once: bool) -> bool:
     mirror = under.mirror
     if reconcile:
         await mirror.store.apply(ReconcileBegun(account=mirror.account, now=mirror.clock.now()))

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+
 from crash.matrix import Matrix, Tally, render_table
 
 _TALLIES = pytest.StashKey[list[Tally]]()

@@ -13,7 +13,6 @@ from typing import Any, Self
 
 from crash.scenes import BASE, Inbox, Scene, build_inbox, leave_a_message
 from crash.verdict import Ending, look_at_the_wreck, open_to_read, read_events, read_log, read_waits, weigh
-
 from syncd.simulator import Simulator
 
 _CONFIG = """\

@@ -10,6 +10,7 @@ wait, whose restart then sends requests before the time it was told.
 """
 
 import pytest
+
 from crash.matrix import Matrix
 from crash.scenes import SCENES, Scene
 

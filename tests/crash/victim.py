@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from crash.boundaries import Boundaries, connect, watch_files, watch_log, watch_requests, watch_sql
-
 from syncd import app
 from syncd.cli import main as cli
 from syncd.core.times import render_time

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from rig import Rig, SteeredClock
 
+from rig import Rig, SteeredClock
 from syncd.simulator import Simulator, World
 
 

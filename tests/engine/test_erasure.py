@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rig import Rig, SteeredClock
 
+from rig import Rig, SteeredClock
 from syncd.simulator import Simulator, World
 
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from rig import Rig, Row, SteeredClock, settled_world
 
+from rig import Rig, Row, SteeredClock, settled_world
 from syncd.simulator import World
 
 pytestmark = pytest.mark.anyio

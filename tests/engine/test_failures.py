@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from rig import Rig, SteeredClock, settled_world
 
+from rig import Rig, SteeredClock, settled_world
 from syncd.simulator import World
 
 pytestmark = pytest.mark.anyio

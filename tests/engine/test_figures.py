@@ -1,8 +1,8 @@
 """What polls cost, counted."""
 
 import pytest
-from rig import Rig, SteeredClock, settled_world
 
+from rig import Rig, SteeredClock, settled_world
 from syncd.simulator import World
 
 pytestmark = pytest.mark.anyio

@@ -3,8 +3,8 @@
 from math import ceil
 
 import pytest
-from rig import Rig, SteeredClock
 
+from rig import Rig, SteeredClock
 from syncd.simulator import World
 
 LIMIT = 100

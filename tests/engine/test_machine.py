@@ -3,12 +3,12 @@
 import asyncio
 import os
 
-from event_laws import broken_laws
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
-from story import DAY, Story
 
+from event_laws import broken_laws
+from story import DAY, Story
 from syncd.engine.poll import poll
 from syncd.simulator import RequestRecord
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rig import Rig, SteeredClock, settled_world
 
+from rig import Rig, SteeredClock, settled_world
 from syncd.simulator import Quirks, Simulator
 
 LENGTHS = (0, 1, 99, 100, 101, 200, 340)

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from rig import Rig, SteeredClock, settled_world
 
+from rig import Rig, SteeredClock, settled_world
 from syncd.simulator import World
 
 pytestmark = pytest.mark.anyio

@@ -3,8 +3,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from people import WHEN, Run, World
 
+from people import WHEN, Run, World
 from syncd.core.model import Candidate, Conversation, Dossier, Message, Page, Proposal
 from syncd.core.observations import Entries, PageRead, ProposalRead
 from syncd.core.thread import Walk

@@ -1,5 +1,4 @@
 from people import WHEN, Run, World
-
 from syncd.core.erasing import without_erased
 from syncd.core.model import Message
 from syncd.core.plan import Plan

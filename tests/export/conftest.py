@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from people import Run, World, isolate, make_run, make_world
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from people import WHEN, Run, World
 
 duckdb = pytest.importorskip("duckdb")

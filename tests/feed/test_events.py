@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from people import Run, World
 
+from people import Run, World
 from syncd.store.opening import open_writer
 
 SCRIPT = """

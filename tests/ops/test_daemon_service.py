@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rig import Rig, SteeredClock
 
+from rig import Rig, SteeredClock
 from syncd.core.watch import Progress
 from syncd.ops.disk import check_room
 from syncd.ops.notify import Supervisor

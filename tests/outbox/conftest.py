@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from rig import Rig, SteeredClock
-from writer import Writer
 
+from rig import Rig, SteeredClock
 from syncd.simulator import Simulator, World
+from writer import Writer
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """Opening a proposal's conversation: once, and in the mirror at once."""
 
 import pytest
-from writer import Writer
 
 from syncd.engine.sending import RefusedError
+from writer import Writer
 
 pytestmark = pytest.mark.anyio
 

@@ -1,10 +1,10 @@
 """Sending against a real server: stored at once, refused with a reason, held back while the account waits."""
 
 import pytest
-from writer import Writer
 
 from syncd.core.times import after
 from syncd.errors import StoreTroubleError, UsageError
+from writer import Writer
 
 pytestmark = pytest.mark.anyio
 

@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from writer import Writer
 
 from syncd.core.outbox_seen import Attempted
+from writer import Writer
 
 pytestmark = pytest.mark.anyio
 

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from people import World
 
 README = Path(__file__).parents[2] / "README.md"

@@ -5,8 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from people import World
 
+from people import World
 from syncd.store.opening import open_writer
 
 README = Path(__file__).parents[2] / "README.md"

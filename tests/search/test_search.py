@@ -1,6 +1,7 @@
 import pytest
-from people import WHEN, Run, World
 from sqlalchemy.exc import IntegrityError
+
+from people import WHEN, Run, World
 
 
 def found(run: Run, *words: str) -> list[str]:

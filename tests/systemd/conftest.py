@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from machine import Machine, booted, install, make_tree, why_not
 
 

@@ -10,8 +10,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from machine import PROGRAM, Machine, await_true
 
+from machine import PROGRAM, Machine, await_true
 from syncd.simulator import Simulator, World
 
 pytestmark = pytest.mark.systemd
