@@ -59,7 +59,8 @@ class LogAnnouncer:
         """One line an event."""
         log = logs.get_logger()
         for recorded in events:
-            log.info(recorded.event.kind, **fields_of(recorded))
+            write = log.warning if recorded.event.kind == "account.degraded" else log.info
+            write(recorded.event.kind, **fields_of(recorded))
 
     def history(self, account: str, counts: dict[str, int]) -> None:
         """One line for all that was there before anybody watched."""

@@ -97,6 +97,10 @@ class PagedSource(Source, ChangeFeed, Protocol):
     def cost(self) -> Cost:
         """What it has cost so far."""
 
+    @property
+    def tokens_taken(self) -> int:
+        """How many different tokens it has used so far: one that was renewed may be another user's."""
+
     async def fetch_identity(self) -> Identity:
         """Whose token it is."""
 

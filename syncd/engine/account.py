@@ -63,10 +63,11 @@ class BaseMirror:
 
 @dataclass(slots=True, kw_only=True)
 class Mirror(BaseMirror):
-    """An account whose source answers in pages."""
+    """An account whose source answers in pages; `identified_by` is how many tokens had been taken when it was."""
 
     source: PagedSource
     feed_absent: bool = False
+    identified_by: int = 0
 
     def may(self, scope: str) -> bool:
         """Whether the token has the scope, as far as the server said; writing implies reading."""

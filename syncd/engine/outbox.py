@@ -14,7 +14,7 @@ from syncd.core.outgoing import Outgoing
 from syncd.core.refusals import advise
 from syncd.core.times import after, seconds_between
 from syncd.engine.account import Mirror
-from syncd.engine.poll import identified
+from syncd.engine.identity import identified
 from syncd.errors import AuthError, FetchError, ForbiddenError, NotFoundError, RateLimitedError, UsageError
 from syncd.protocols import Sender
 

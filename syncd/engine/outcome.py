@@ -11,6 +11,7 @@ from syncd.core.pacing import trouble_wait
 from syncd.core.plan import PollCost
 from syncd.core.times import after
 from syncd.engine.account import BaseMirror, PassEndedError, Tally
+from syncd.engine.identity import WrongAccountError
 from syncd.errors import (
     AuthError,
     FetchError,
@@ -29,21 +30,6 @@ class Outcome(Struct, frozen=True, kw_only=True):
     busy: bool
     cost: PollCost
     trouble: SyncdError | None = None
-
-
-class WrongAccountError(SyncdError):
-    """The token's user is another than the one whose rows are held."""
-
-    exit_code = 77
-
-
-def check_place(mirror: BaseMirror) -> None:
-    """Raise WrongAccountError where the rows held came from another address."""
-    if not mirror.is_same_place:
-        raise WrongAccountError(
-            f"account {mirror.account} was mirrored from another address; put that back, or take this one over with: "
-            f"syncd accept {mirror.account}"
-        )
 
 
 async def measured(mirror: BaseMirror, look: Callable[[], Awaitable[bool]]) -> Outcome:

@@ -1,11 +1,13 @@
 """One pass over an account: what may end it, and what all of its workers share."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from syncd.core.observations import Failed
 from syncd.engine.account import BaseMirror, Mirror, PassEndedError
 from syncd.engine.gate import Gate
+from syncd.engine.identity import WrongAccountError, identified
 from syncd.errors import (
     AuthError,
     FetchError,
@@ -60,6 +62,22 @@ class Pass(BasePass):
         self.mirror = mirror
         self.attempted: set[tuple[str, str]] = set()
         self._list_answers: bool | None = None
+        self._identifying = asyncio.Lock()
+
+    async def ask(self, fetch: Callable[[], Awaitable[_T]]) -> _T:
+        """The answer of a request, once it is known that the user who asked is still the same."""
+        answer = await super().ask(fetch)
+        async with self._identifying:
+            if self._is_another_token():
+                self.mirror.identity = None
+                try:
+                    await identified(self.mirror, super().ask)
+                except WrongAccountError as error:
+                    raise self.end(error) from None
+        return answer
+
+    def _is_another_token(self) -> bool:
+        return self.mirror.identity is not None and self.mirror.source.tokens_taken != self.mirror.identified_by
 
     def weigh(self, error: FetchError) -> None:
         """Tell a subject's failure from the server's: many in a row are an outage."""

@@ -4,23 +4,17 @@ Read from `poll` downwards. A first pass, an ordinary poll and a reconcile diffe
 and in nothing else.
 """
 
-from collections.abc import Awaitable, Callable
-
 from syncd.core.held import HeldAccount
-from syncd.core.model import Identity
-from syncd.core.observations import Identified, ReconcileBegun, SuspectsSettled
+from syncd.core.observations import ReconcileBegun, SuspectsSettled
 from syncd.core.times import seconds_between
 from syncd.engine.account import Mirror
 from syncd.engine.hydrate import Work, hydrate
+from syncd.engine.identity import identified
 from syncd.engine.jobs import read_jobs
 from syncd.engine.listing import Listing, walk_list
-from syncd.engine.outcome import Outcome, WrongAccountError, check_place, measured, recorded_run
+from syncd.engine.outcome import Outcome, measured, recorded_run
 from syncd.engine.passing import Pass
 from syncd.engine.survey import read_feed, read_unread
-from syncd.errors import ForbiddenError, NotFoundError
-
-Ask = Callable[[Callable[[], Awaitable[Identity]]], Awaitable[Identity]]
-"""Makes a request as soon as the account may ask."""
 
 
 async def poll(mirror: Mirror, *, full: bool = False, manual: bool = False) -> Outcome:
@@ -39,25 +33,6 @@ async def _look(under: Pass, *, full: bool, manual: bool) -> bool:
         if first:
             return await _first_pass(under)
         return await _ordinary(under, reconcile=reconcile, at_once=full)
-
-
-async def identified(mirror: Mirror, ask: Ask) -> HeldAccount:
-    """Make sure whose token it is, once a process and again after it was refused."""
-    check_place(mirror)
-    if mirror.identity is None:
-        try:
-            identity = await ask(mirror.source.fetch_identity)
-        except (NotFoundError, ForbiddenError):
-            # a server that won't say: the rows themselves tell what is the viewer's
-            identity = Identity(user_id=None, scopes=None, server_time=mirror.clock.now())
-        known = await mirror.store.apply(Identified(account=mirror.account, now=mirror.clock.now(), identity=identity))
-        if not known:
-            raise WrongAccountError(
-                f"the token of account {mirror.account} belongs to another user than the one mirrored; "
-                f"give the right token, or take the other one over with: syncd accept {mirror.account}"
-            )
-        mirror.identity = identity
-    return await mirror.store.fetch_account(mirror.account)
 
 
 def _is_reconcile_due(mirror: Mirror, held: HeldAccount) -> bool:

@@ -11,8 +11,8 @@ from syncd.core.outgoing import Outgoing, check_text
 from syncd.core.pacing import SIT_OUT_SECONDS
 from syncd.core.refusals import advise
 from syncd.core.times import after
+from syncd.engine.identity import identified
 from syncd.engine.outbox import Courier
-from syncd.engine.poll import identified
 from syncd.errors import (
     FetchError,
     ForbiddenError,

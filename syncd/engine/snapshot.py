@@ -6,7 +6,8 @@ from syncd.core.held import HeldAccount
 from syncd.core.snapshot import Due
 from syncd.core.snapshot_seen import RoundBegun, RoundEnded
 from syncd.core.times import seconds_between
-from syncd.engine.outcome import Outcome, check_place, measured, recorded_run
+from syncd.engine.identity import check_place
+from syncd.engine.outcome import Outcome, measured, recorded_run
 from syncd.engine.snapshot_chats import look_at
 from syncd.engine.snapshot_lists import read_lists
 from syncd.engine.snapshot_round import Round, SnapshotMirror

@@ -7,12 +7,17 @@ from syncd.errors import AuthError, FetchError, SyncdError
 
 
 class Credentials:
-    """Keeps the token that `ask` gives; with no `ask`, requests travel without one."""
+    """Keeps the token that `ask` gives; with no `ask`, requests travel without one.
+
+    `taken` counts the different tokens, so that whoever knows whose one was can tell that it is another's turn.
+    """
 
     def __init__(self, ask: Callable[[], str] | None) -> None:
         self._ask = ask
         self._token: str | None = None
         self._times_asked = 0
+        self._last: str | None = None
+        self.taken = 0
         self._turn = asyncio.Lock()
 
     async def current(self) -> str | None:
@@ -32,6 +37,8 @@ class Credentials:
             if self._ask is not None and self._token == refused and self._times_asked == times_asked:
                 self._token = await self._fetch(self._ask)
                 self._times_asked += 1
+                self.taken += self._token != self._last
+                self._last = self._token
             return self._token
 
     async def _fetch(self, ask: Callable[[], str]) -> str:

@@ -81,6 +81,11 @@ class PoliteClient:
         texts = tuple(text for text in (body or {}).values() if isinstance(text, str))
         return await self._ask(_Request(method="POST", path=path, content=content, texts=texts), _never_left)
 
+    @property
+    def tokens_taken(self) -> int:
+        """How many different tokens it has used so far."""
+        return self._credentials.taken
+
     def drop_connections(self) -> None:
         """Connect anew for what comes next: after a suspend the old connections lead nowhere, the token may be old."""
         self._slots.drop()

@@ -42,6 +42,11 @@ class OpenTrain:
         """What its requests have cost since it was opened."""
         return self._client.cost
 
+    @property
+    def tokens_taken(self) -> int:
+        """How many different tokens it has used so far."""
+        return self._client.tokens_taken
+
     async def fetch_identity(self) -> Identity:
         """Whose token it is."""
         return await self._get("/auth/me", {}, parse.parse_identity)
