@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
+from syncd.core.comparing import message_event
 from syncd.core.entries import plan_entries
 from syncd.core.held import HeldEntries, HeldThread
-from syncd.core.messages import message_event
 from syncd.core.model import Conversation, Instant, Message
 from syncd.core.observations import Entries
 from syncd.core.outbox_seen import (

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from syncd.core.held import HeldJobs, HeldProposal
-from syncd.core.messages import next_failure
 from syncd.core.model import Candidate, Event, Instant, InterviewMessage, Proposal, Row
 from syncd.core.observations import Failed, InterviewMissing, JobsRead, ProposalMissing, ProposalRead, TranscriptRead
 from syncd.core.pacing import ACTIVE_SECONDS, INTERVIEW_LOOK_SECONDS
 from syncd.core.plan import Owed, Plan, merged_extra
+from syncd.core.setbacks import next_failure
 from syncd.core.thread import Errand
 from syncd.core.times import after, seconds_between
 from syncd.core.upstream_erasure import plan_erasure

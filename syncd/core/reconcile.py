@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from syncd.core.comparing import message_event
 from syncd.core.held import HeldAccount, HeldSuspects, HeldTurn
-from syncd.core.messages import message_event
 from syncd.core.model import Conversation, Event, Instant, Message
 from syncd.core.observations import Overdue, ReconcileBegun, SuspectsSettled
 from syncd.core.pacing import SECOND_LOOK_SECONDS

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from syncd.core.messages import Comparison, compare, message_event, next_failure
+from syncd.core.comparing import Comparison, compare, message_event
 from syncd.core.model import Conversation, Event, Instant, Message
 from syncd.core.pacing import next_interval
 from syncd.core.plan import Plan
+from syncd.core.setbacks import next_failure
 from syncd.core.snapshot import Chat, Doubtful, Pace
 from syncd.core.snapshot_held import HeldChat, HeldChats
 from syncd.core.snapshot_seen import ChatsUnchanged, SnapshotRead, SubjectFailed, SubjectMissing

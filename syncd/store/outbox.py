@@ -8,7 +8,7 @@ from syncd.core.model import Instant, Message
 from syncd.core.outbox_seen import Candidate, HeldOutbox
 from syncd.core.outgoing import Outgoing
 from syncd.store import rows
-from syncd.store.held import load_thread
+from syncd.store.held_thread import load_thread
 
 _PUBLIC = (
     "id",

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from syncd.core import entries, health, messages, proposals, reconcile
+from syncd.core import entries, health, messages, proposals, reconcile, setbacks
 from syncd.core import observations as seen
 from syncd.core.plan import Plan
-from syncd.store import held, outbox_planning, snapshot
+from syncd.store import held, held_subjects, held_thread, outbox_planning, snapshot
 from syncd.store.apply import Applied, Transaction, write
 from syncd.store.erased import plan_without_erased
 from syncd.store.indexing import raw
@@ -21,21 +21,23 @@ def _of_account(planner: Callable[[Any, Any], Plan]) -> Planner:
 def _of_thread(planner: Callable[[Any, Any], Plan], ids: Callable[[Any], list[str]] = lambda _: []) -> Planner:
     def plan(tx: Transaction, o: Any) -> Plan:
         conversation_id = o.page.conversation_id if isinstance(o, seen.PageRead) else o.conversation_id
-        return planner(held.load_thread(tx.connection, o.account, tx.before, conversation_id, ids(o)), o)
+        return planner(held_thread.load_thread(tx.connection, o.account, tx.before, conversation_id, ids(o)), o)
 
     return plan
 
 
 def _plan_failed(tx: Transaction, o: seen.Failed) -> Plan:
     if o.kind == "conversation":
-        thread = held.load_thread(tx.connection, o.account, tx.before, o.subject_id, [])
-        return messages.plan_conversation_failed(thread, o)
-    return proposals.plan_subject_failed(held.load_proposal(tx.connection, o.account, o.kind, o.subject_id, None), o)
+        thread = held_thread.load_thread(tx.connection, o.account, tx.before, o.subject_id, [])
+        return setbacks.plan_conversation_failed(thread, o)
+    return proposals.plan_subject_failed(
+        held_subjects.load_proposal(tx.connection, o.account, o.kind, o.subject_id, None), o
+    )
 
 
 def _plan_proposal(tx: Transaction, o: seen.ProposalRead) -> Plan:
     proposal = o.dossier.proposal
-    about = held.load_proposal(tx.connection, o.account, "proposal", proposal.id, proposal.candidate_id)
+    about = held_subjects.load_proposal(tx.connection, o.account, "proposal", proposal.id, proposal.candidate_id)
     return proposals.plan_proposal(about, o)
 
 
@@ -63,26 +65,28 @@ _PLANNERS: dict[type[seen.Observation], Planner] = {
     seen.FeedRead: _plan_feed,
     seen.Look: _of_thread(messages.plan_look),
     seen.PageRead: _of_thread(messages.plan_page, lambda o: [message.id for message in o.page.messages]),
-    seen.CursorDied: _of_thread(messages.plan_dead_cursor),
-    seen.ConversationGone: _of_thread(messages.plan_conversation_gone),
+    seen.CursorDied: _of_thread(setbacks.plan_dead_cursor),
+    seen.ConversationGone: _of_thread(setbacks.plan_conversation_gone),
     seen.Failed: _plan_failed,
     seen.ProposalRead: _plan_proposal,
     seen.ProposalMissing: lambda tx, o: proposals.plan_proposal_missing(
-        held.load_proposal(tx.connection, o.account, "proposal", o.proposal_id, None), o
+        held_subjects.load_proposal(tx.connection, o.account, "proposal", o.proposal_id, None), o
     ),
     seen.TranscriptRead: lambda tx, o: proposals.plan_transcript(
-        held.load_proposal(tx.connection, o.account, "interview", o.transcript.interview.proposal_id, None), o
+        held_subjects.load_proposal(tx.connection, o.account, "interview", o.transcript.interview.proposal_id, None), o
     ),
     seen.InterviewMissing: lambda tx, o: proposals.plan_interview_missing(
-        held.load_proposal(tx.connection, o.account, "interview", o.proposal_id, None), o
+        held_subjects.load_proposal(tx.connection, o.account, "interview", o.proposal_id, None), o
     ),
     seen.JobsRead: lambda tx, o: proposals.plan_jobs(
-        held.load_jobs(tx.connection, o.account, [job.id for job in o.jobs]), o
+        held_subjects.load_jobs(tx.connection, o.account, [job.id for job in o.jobs]), o
     ),
     seen.SuspectsSettled: lambda tx, o: reconcile.plan_suspects_settled(
-        held.load_suspects(tx.connection, o.account), o
+        held_subjects.load_suspects(tx.connection, o.account), o
     ),
-    seen.Overdue: lambda tx, o: reconcile.plan_overdue(held.load_turn(tx.connection, o.account, o.conversation_id), o),
+    seen.Overdue: lambda tx, o: reconcile.plan_overdue(
+        held_thread.load_turn(tx.connection, o.account, o.conversation_id), o
+    ),
 }
 
 

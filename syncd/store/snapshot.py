@@ -15,7 +15,7 @@ from syncd.core.observations import Observation
 from syncd.core.plan import Account, Plan
 from syncd.core.snapshot import Chat, Subject, parse_chat_id
 from syncd.core.snapshot_held import HeldChat, HeldChats, HeldLosses, HeldRoster, HeldRound
-from syncd.store import held, rows
+from syncd.store import held, held_subjects, rows
 from syncd.store.apply import Transaction
 
 _chat = json.Decoder(Chat)
@@ -123,7 +123,7 @@ def load_losses(connection: Connection, account: str) -> HeldLosses:
     """What is suspected to be gone."""
     sql = "SELECT kind, subject_id, since FROM _suspects WHERE account = ?"
     since = {(kind, id_): at for kind, id_, at in connection.exec_driver_sql(sql, (account,))}
-    suspects = held.load_suspects(connection, account)
+    suspects = held_subjects.load_suspects(connection, account)
     losing = {row.conversation_id for row in suspects.messages}
     newest = (rows.select(connection, Message, _NEWEST, (account, id_)) for id_ in losing)
     return HeldLosses(
