@@ -1,7 +1,6 @@
 """The one writer: a thread that takes observations from a bounded queue and commits as many at once as are waiting."""
 
 import asyncio
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -9,7 +8,7 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import Any, Protocol, cast
 
-from msgspec import Struct, convert, json
+from msgspec import convert, json
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -21,6 +20,7 @@ from syncd.errors import StoreTroubleError
 from syncd.protocols import Backlog, Clock
 from syncd.store.apply import Applied, Recorded, Transaction
 from syncd.store.held import load_account
+from syncd.store.jobs import Job, refuse_job, resolve_job, split_runs, translated
 from syncd.store.opening import Writer
 from syncd.store.outbox import load_one, load_waiting
 from syncd.store.planning import apply
@@ -45,15 +45,6 @@ _UNLOGGED = (
 )
 
 
-class _Job(Struct, eq=False):
-    """An observation to be committed, or a question to be asked between transactions."""
-
-    future: "asyncio.Future[Any]"
-    loop: asyncio.AbstractEventLoop
-    observation: Observation | None = None
-    query: Callable[[Connection], Any] | None = None
-
-
 class StoreWriter:
     """Fulfils protocols.Store on the one connection that writes.
 
@@ -65,7 +56,7 @@ class StoreWriter:
         self._writer = writer
         self._clock = clock
         self._announcer = announcer
-        self._jobs: Queue[_Job | None] = Queue()
+        self._jobs: Queue[Job | None] = Queue()
         self._places = asyncio.Semaphore(4 * _MOST_AT_ONCE)
         self._logged: list[int] = []
         self._rows: Counter[str] = Counter()
@@ -77,7 +68,7 @@ class StoreWriter:
 
     async def apply(self, observation: Observation) -> Any:
         """Commit what the observation changes; the planner's answer. Raises StoreTroubleError."""
-        return await self._ask(_Job(self._future(), asyncio.get_running_loop(), observation=observation))
+        return await self._ask(Job(self._future(), asyncio.get_running_loop(), observation=observation))
 
     async def fetch_account(self, account: str) -> HeldAccount:
         """The account as it is now."""
@@ -139,13 +130,13 @@ class StoreWriter:
 
     async def read(self, query: Callable[[Connection], Any]) -> Any:
         """Ask the writer's connection, between transactions."""
-        return await self._ask(_Job(self._future(), asyncio.get_running_loop(), query=query))
+        return await self._ask(Job(self._future(), asyncio.get_running_loop(), query=query))
 
     @staticmethod
     def _future() -> "asyncio.Future[Any]":
         return asyncio.get_running_loop().create_future()
 
-    async def _ask(self, job: _Job) -> Any:
+    async def _ask(self, job: Job) -> Any:
         async with self._places:
             self._jobs.put(job)
             return await job.future
@@ -161,7 +152,7 @@ class StoreWriter:
             self._labour()
         except Exception as error:  # noqa: BLE001 - a mistake of ours, in the log's announcer say
             while (job := self._jobs.get()) is not None:  # whoever asks is told, instead of waiting for ever
-                _refuse(job, StoreTroubleError(f"the writer has stopped ({type(error).__name__}); restart syncd"))
+                refuse_job(job, StoreTroubleError(f"the writer has stopped ({type(error).__name__}); restart syncd"))
 
     def _labour(self) -> None:
         with suppress(DBAPIError):  # if the disk refuses now, the next start logs them
@@ -169,7 +160,7 @@ class StoreWriter:
             self._commit([])
         while (job := self._jobs.get()) is not None:
             batch = [job, *self._waiting()]
-            for part in _runs(batch):
+            for part in split_runs(batch):
                 if part[0].query is not None:
                     self._answer(part[0])
                 else:
@@ -179,9 +170,9 @@ class StoreWriter:
         if self._logged:  # the end was in the queue before the last line was marked
             self._commit([])
 
-    def _waiting(self) -> list[_Job]:
+    def _waiting(self) -> list[Job]:
         """What else is in the queue already; the end is left for the next round."""
-        found: list[_Job] = []
+        found: list[Job] = []
         while len(found) < _MOST_AT_ONCE:
             try:
                 job = self._jobs.get_nowait()
@@ -193,15 +184,15 @@ class StoreWriter:
             found.append(job)
         return found
 
-    def _answer(self, job: _Job) -> None:
+    def _answer(self, job: Job) -> None:
         try:
-            assert job.query is not None  # noqa: S101 - _runs has told the two apart
-            _resolve(job, job.query(self._writer.connection))
+            assert job.query is not None  # noqa: S101 - split_runs has told the two apart
+            resolve_job(job, job.query(self._writer.connection))
             self._writer.connection.rollback()
         except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
-            _refuse(job, _translated(error))
+            refuse_job(job, translated(error))
 
-    def _commit(self, jobs: list[_Job]) -> None:
+    def _commit(self, jobs: list[Job]) -> None:
         try:
             done = self._transact(jobs)
         except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
@@ -210,7 +201,7 @@ class StoreWriter:
                     self._commit([job])
                 return
             for job in jobs:
-                _refuse(job, _translated(error))
+                refuse_job(job, translated(error))
             return
         events = [recorded for applied in done for recorded in applied.events]
         for job, applied in zip(jobs, done, strict=True):
@@ -218,14 +209,14 @@ class StoreWriter:
                 self._rows[job.observation.account] += applied.rows
         self._announce([recorded for recorded in events if not recorded.event.baseline])
         for job, applied in zip(jobs, done, strict=True):
-            _resolve(job, applied.answer)
+            resolve_job(job, applied.answer)
 
     def _announce(self, events: list[Recorded]) -> None:
         if events:
             self._announcer.events(events)
             self._logged += [recorded.id for recorded in events]
 
-    def _transact(self, jobs: list[_Job]) -> list[Applied]:
+    def _transact(self, jobs: list[Job]) -> list[Applied]:
         with self._writer.transaction() as connection:
             transaction = Transaction(connection)
             marked = [(self._clock.now(), id_) for id_ in self._logged]
@@ -246,39 +237,3 @@ def _backlog(connection: Connection, account: str) -> Backlog:
         comparisons=connection.exec_driver_sql(comparisons, (account,)).scalar_one(),
         suspects=connection.exec_driver_sql(suspects, (account,)).scalar_one(),
     )
-
-
-def _runs(batch: list[_Job]) -> list[list[_Job]]:
-    """The batch in order, observations that stand together as one part, each question as its own."""
-    parts: list[list[_Job]] = []
-    for job in batch:
-        if parts and job.query is None and parts[-1][0].query is None:
-            parts[-1].append(job)
-        else:
-            parts.append([job])
-    return parts
-
-
-def _resolve(job: _Job, answer: Any) -> None:
-    def resolve() -> None:
-        if not job.future.done():  # whoever asked may have been cancelled
-            job.future.set_result(answer)
-
-    job.loop.call_soon_threadsafe(resolve)
-
-
-def _refuse(job: _Job, error: Exception) -> None:
-    def refuse() -> None:
-        if not job.future.done():
-            job.future.set_exception(error)
-
-    job.loop.call_soon_threadsafe(refuse)
-
-
-def _translated(error: Exception) -> Exception:
-    """What SQLite says, in our words; our own mistakes as they are."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    if not isinstance(cause, sqlite3.Error):
-        return error
-    name = getattr(cause, "sqlite_errorname", "SQLITE_ERROR")
-    return StoreTroubleError(f"the database refused a write ({name}: {cause}); free disk space or end what holds it")

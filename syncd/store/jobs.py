@@ -1,0 +1,62 @@
+"""What waits in the writer's queue, and how whoever waits for it is answered."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from syncd.core.observations import Observation
+from syncd.errors import StoreTroubleError
+
+
+class Job(Struct, eq=False):
+    """An observation to be committed, or a question to be asked between transactions."""
+
+    future: "asyncio.Future[Any]"
+    loop: asyncio.AbstractEventLoop
+    observation: Observation | None = None
+    query: Callable[[Connection], Any] | None = None
+
+
+def split_runs(batch: list[Job]) -> list[list[Job]]:
+    """The batch in order, observations that stand together as one part, each question as its own."""
+    parts: list[list[Job]] = []
+    for job in batch:
+        if parts and job.query is None and parts[-1][0].query is None:
+            parts[-1].append(job)
+        else:
+            parts.append([job])
+    return parts
+
+
+def resolve_job(job: Job, answer: Any) -> None:
+    """Answer whoever waits; called in the writer's thread."""
+
+    def resolve() -> None:
+        if not job.future.done():  # whoever asked may have been cancelled
+            job.future.set_result(answer)
+
+    job.loop.call_soon_threadsafe(resolve)
+
+
+def refuse_job(job: Job, error: Exception) -> None:
+    """Raise the error where the job came from; called in the writer's thread."""
+
+    def refuse() -> None:
+        if not job.future.done():
+            job.future.set_exception(error)
+
+    job.loop.call_soon_threadsafe(refuse)
+
+
+def translated(error: Exception) -> Exception:
+    """What SQLite says, in our words; our own mistakes as they are."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(cause, sqlite3.Error):
+        return error
+    name = getattr(cause, "sqlite_errorname", "SQLITE_ERROR")
+    return StoreTroubleError(f"the database refused a write ({name}: {cause}); free disk space or end what holds it")
