@@ -11,8 +11,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from crash.scenes import BASE, Inbox, Scene, build_inbox, leave_a_message
-from crash.verdict import Ending, look_at_the_wreck, open_to_read, read_events, read_log, read_waits, weigh
+from crash.scenes import BASE, LETTER, Inbox, Scene, build_inbox, leave_a_message
+from crash.verdict import (
+    Ending,
+    look_at_the_wreck,
+    open_to_read,
+    read_events,
+    read_log,
+    read_waits,
+    weigh,
+    weigh_letter,
+)
 from syncd.simulator import Simulator
 
 _CONFIG = """\
@@ -65,13 +74,18 @@ class Victims:
 
 @dataclass(frozen=True)
 class Stage:
-    """What a trial starts from: the scene, the files of its database, and how it ends when nobody is killed."""
+    """What a trial starts from: the scene, the files of its database, and how it ends when nobody is killed.
+
+    `logged`: events that have had their line. `in_doubt`: ids of what may end otherwise after a kill, and is judged
+    by itself.
+    """
 
     scene: Scene
     files: Path
     logged: frozenset[int] = frozenset()
     boundaries: tuple[str, ...] = ()
     ending: Ending | None = None
+    in_doubt: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -112,21 +126,29 @@ class Lane:
             with closing(open_to_read(files / "syncd.db")) as connection:
                 logged = frozenset(event.event_id for event in read_events(connection, "logged_at IS NOT NULL"))
                 assert read_events(connection, "logged_at IS NULL AND baseline = 0"), "no event is pending"
-        stage = Stage(scene, files, logged)
-        ending, boundaries = self._live(stage)
-        return Stage(scene, files, logged, boundaries, ending)
+        return self._live(Stage(scene, files, logged))
 
     def _mirror_and_leave_an_event(self, scene: Scene, files: Path) -> None:
         plain = replace(scene, migration=None)
         with self._serving(replace(scene, mirrored=False)) as (sim, inbox):
             code = self._start(plain, sim, files, BASE - timedelta(hours=1))
             assert code == 0, f"the first pass ended with {code}, see {files}"
+            if scene.sends:
+                self._leave_a_letter(plain, sim, inbox, files)
             leave_a_message(inbox)
             code = self._start(plain, sim, files, BASE - timedelta(minutes=30), kill_on="event ")
         assert code == _KILLED, f"no event was left, see {files}"
         (files / "log").unlink()
 
-    def _live(self, stage: Stage) -> tuple[Ending, tuple[str, ...]]:
+    def _leave_a_letter(self, scene: Scene, sim: Simulator, inbox: Inbox, files: Path) -> None:
+        """Put it into the outbox; the next run meets a server that takes none just then."""
+        words = ["send", inbox.interviewed, LETTER, "--later"]
+        code = self._start(scene, sim, files, BASE - timedelta(minutes=40), words=words)
+        assert code == 0, f"the letter was not taken: {code}, see {files}"
+        sim.faults.rate_limit(1, method="POST", times=None)
+
+    def _live(self, stage: Stage) -> Stage:
+        """How the story goes without a kill."""
         with self._serving(stage.scene) as (sim, inbox):
             folder = self._copy(stage)
             self._begin(stage.scene, sim, inbox, folder)
@@ -136,7 +158,8 @@ class Lane:
         broken += weigh(ending, ending)
         assert not broken, f"{broken[:20]}, see {folder}"
         shutil.rmtree(folder)
-        return ending, boundaries
+        about = frozenset(inbox.about_letter() if stage.scene.sends else ())
+        return replace(stage, boundaries=boundaries, ending=ending.without(about), in_doubt=about)
 
     def kill_at(self, stage: Stage, point: int) -> Trial:
         """Kill the daemon at the boundary with this number, counted from 1, restart it, and compare."""
@@ -149,8 +172,11 @@ class Lane:
             before = read_log(folder / "log")
             broken = list(look_at_the_wreck(folder / "syncd.db", before))
             broken += self._go_on(scene, sim, inbox, folder)
-            ending = Ending.read(folder / "syncd.db", sim.world.truth(), read_log(folder / "log"), stage.logged)
-        broken += weigh(ending, stage.ending)
+            truth = sim.world.truth()
+            ending = Ending.read(folder / "syncd.db", truth, read_log(folder / "log"), stage.logged)
+        if scene.sends:
+            broken += weigh_letter(folder / "syncd.db", truth, LETTER)
+        broken += weigh(ending.without(stage.in_doubt), stage.ending)
         if code not in (0, _KILLED):
             broken.append(f"lost: the process ended with {code}")
         if not broken:
@@ -177,13 +203,13 @@ class Lane:
             if scene.silent and until > start.strftime("%Y-%m-%dT%H:%M:%S") and len(sim.requests) != sent:
                 yield f"lost: {len(sim.requests) - sent} requests were sent before {until}"
 
-    def _start(self, scene: Scene, sim: Simulator, folder: Path, at: datetime, **kill: Any) -> int:
+    def _start(self, scene: Scene, sim: Simulator, folder: Path, at: datetime, **order: Any) -> int:
         config, database = folder / "config.toml", folder / "syncd.db"
         config.write_text(
             _CONFIG.format(database=database, url=sim.url, concurrency=scene.concurrency), encoding="utf-8"
         )
-        order = {
-            "command": ["run", "--config", str(config)],
+        plain = {
+            "command": ["--config", str(config), *order.pop("words", ["run"])],
             "environ": {"CRASH_TOKEN": sim.token},
             "database": str(database),
             "now": at.isoformat(),
@@ -191,7 +217,7 @@ class Lane:
             "trail": str(folder / "trail"),
             "migration": scene.migration,
         }
-        return self._victims.run(order | kill)
+        return self._victims.run(plain | order)
 
     @contextmanager
     def _serving(self, scene: Scene) -> Iterator[tuple[Simulator, Inbox]]:

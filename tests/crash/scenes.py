@@ -20,6 +20,8 @@ INSERT INTO _crash_notes (text) VALUES ('the end');
 """
 """A migration that shows whether it was done half or twice."""
 
+LETTER = "When can you start?"
+
 
 class Time:
     """The server's clock: it stands where it is put."""
@@ -55,6 +57,11 @@ class Inbox:
     def ids(self, conversation_id: str) -> list[str]:
         """A conversation's messages, oldest first."""
         return [message.id for message in self.world.conversations[conversation_id].messages]
+
+    def about_letter(self) -> set[str]:
+        """What is about the letter, which may have left or not."""
+        sent = {m.id for m in self.world.conversations[self.interviewed].messages if m.content == LETTER}
+        return {self.interviewed, self.proposal(self.interviewed), *sent}
 
 
 def build_inbox() -> Inbox:
@@ -100,7 +107,8 @@ class Scene:
     """One scenario; the victim dies in the first step, the restarted daemon lives through all of them.
 
     `mirrored`: the victim finds a database in which everything but the happenings is, with an event that was committed
-    but never logged. `silent`: while the account waits, a restart may send nothing.
+    but never logged. `silent`: while the account waits, a restart may send nothing. `sends`: LETTER waits in the
+    outbox, for the candidate who was interviewed.
     """
 
     name: str
@@ -110,6 +118,7 @@ class Scene:
     quirks: dict[str, Any] = field(default_factory=dict)
     migration: str | None = None
     silent: bool = False
+    sends: bool = False
 
     def make_quirks(self) -> Quirks:
         """The server's ways."""
@@ -131,6 +140,10 @@ def _messages_come(_: Simulator, inbox: Inbox) -> None:
     inbox.time.tick(1)
     world.add_message(world.new_conversation(proposal_id=inbox.silent), "Hello, I am new")
     world.read_conversation(inbox.channel)
+
+
+def _somebody_writes(_: Simulator, inbox: Inbox) -> None:
+    inbox.world.add_message(inbox.long, "And you?")
 
 
 def _messages_are_edited(_: Simulator, inbox: Inbox) -> None:
@@ -185,6 +198,7 @@ SCENES = (
     Scene("interview arriving", (Step(timedelta(hours=2), _an_interview_comes),)),
     Scene("429 wait", (Step(_NOW, _the_server_limits), Step(timedelta(minutes=5), _the_limit_ends)), silent=True),
     Scene("cursor dying", (Step(timedelta(hours=3), _messages_come),), quirks={"cursor_lifetime_seconds": 3600}),
+    Scene("send", (Step(_NOW, _somebody_writes), Step(timedelta(minutes=3))), sends=True),
     Scene("migration", (Step(_NOW, _messages_are_edited),), migration=MIGRATION),
 )
 """Every scenario of the matrix."""

@@ -5,7 +5,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +29,18 @@ _FOUND_LATER = (("jobs", "extra"), ("jobs", "updated_at"))
 """What the next reconcile finds, as the contract has it."""
 
 _IDS = ("conversation_id", "message_id", "proposal_id")
-_NO_DATA = {"timestamp", "level", "event", "event_id", "account", "occurred_at", "waiting_seconds", "error", *_IDS}
+_NO_DATA = {
+    "timestamp",
+    "run_id",
+    "level",
+    "event",
+    "event_id",
+    "account",
+    "occurred_at",
+    "waiting_seconds",
+    "error",
+    *_IDS,
+}
 
 
 class Told(NamedTuple):
@@ -127,6 +138,27 @@ class Ending:
             unmarked=tuple(unmarked),
             contradicted=tuple(set(logged) - set(events)),
         )
+
+    def without(self, ids: frozenset[str]) -> "Ending":
+        """The same, leaving out the rows and events about these."""
+        return replace(
+            self,
+            rows=Counter({row: count for row, count in self.rows.items() if ids.isdisjoint(row)}),
+            events=Counter({event: count for event, count in self.events.items() if ids.isdisjoint(event)}),
+        )
+
+
+def weigh_letter(database: Path, truth: dict[str, Any], text: str) -> Iterator[str]:
+    """What is wrong with a text that was to be sent: it left once and is known to have left, or a person is told."""
+    arrived = [m["id"] for messages in truth["messages"].values() for m in messages if m["content"] == text]
+    with closing(open_to_read(database)) as connection:
+        rows = connection.execute("SELECT state, content, message_id FROM outbox").fetchall()
+    if len(arrived) > 1 or len(rows) > 1:
+        yield f"doubled: the text was sent {len(arrived)} times and is in the outbox {len(rows)} times"
+    elif arrived and rows != [("sent", None, arrived[0])]:
+        yield f"lost: the text was sent, and the outbox has {rows}"
+    elif not arrived and rows not in ([], [("unconfirmed", text, None)]):
+        yield f"lost: the text was not sent, and the outbox has {rows}"
 
 
 def _read_rows(connection: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
