@@ -128,7 +128,7 @@ class Correspondence(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_doubled(self) -> None:
-        """The server has no text more often than it was sent on purpose; what it has more often than `sent`, is open."""
+        """The server has no text more often than it was sent on purpose, and no two rows claim the same message."""
         if not hasattr(self, "writer"):
             return
         arrived = Counter[str]()
