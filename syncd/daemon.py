@@ -10,6 +10,7 @@ from typing import Any
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from syncd.config.models import Settings
+from syncd.core.health import HEALTHY
 from syncd.core.pacing import next_interval
 from syncd.core.times import seconds_between
 from syncd.engine.account import BaseMirror
@@ -92,10 +93,16 @@ class Daemon:
         self.log("daemon.stopped")
 
     async def _first_delay(self, name: str) -> float:
-        """Nothing, unless an earlier process was told to wait; whatever else was wrong may have been put right."""
+        """Nothing, unless an earlier process was told to wait; whatever else was wrong may have been put right.
+
+        One that died before it could say so left a state in which nothing is wrong: then a poll says it, and asks
+        nothing either.
+        """
         held = await self.holder.store.fetch_account(name)
         until = held.memo.limited_until
-        return 0.0 if until is None else max(0.0, seconds_between(self.holder.clock.now(), until))
+        if until is None or held.account is None or held.account.state in HEALTHY:
+            return 0.0
+        return max(0.0, seconds_between(self.holder.clock.now(), until))
 
     async def _keep_up(self) -> None:
         """Finish what an erasure left, and erase what is too old; daily, and at each start."""
