@@ -118,6 +118,8 @@ def die_and_settle(deaths: Deaths, number: int, name: str) -> tuple[str, list[st
         return "sent", []  # it passed fewer boundaries than the one that was watched
     for seconds in _SETTLING:
         assert deaths.run(folder, "sync", later=seconds) == 0, (name, (folder / "log").read_text(encoding="utf-8"))
+        if not ask(folder, "SELECT 1 FROM outbox WHERE state IN ('queued', 'sending')"):
+            break
     count = deaths.arrived(text)
     states = [state for (state,) in ask(folder, "SELECT state FROM outbox")]
     ending = states[0] if states else "never queued"
