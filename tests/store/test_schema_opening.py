@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from syncd.errors import DatabaseError, StoreTroubleError
+from syncd.store.migrate import load_migrations
 from syncd.store.opening import Writer, open_writer
 from syncd.store.reading import open_reader
 
@@ -163,9 +164,10 @@ def test_refuses_a_directory(tmp_path: Path, open_it: Callable[[Path], object]) 
 def test_refuses_a_folder_it_may_not_write(shared_folder: Path, as_nobody: Callable[[], None]) -> None:
     """A folder without write permission is an error that names the path."""
     shared_folder.chmod(0o555)
+    migrations = load_migrations()  # the program itself may lie where nobody may look
     as_nobody()
     with pytest.raises(DatabaseError, match=r"syncd\.db can't be opened: Permission denied"):
-        open_writer(shared_folder / "syncd.db")
+        open_writer(shared_folder / "syncd.db", migrations=migrations)
 
 
 def test_refuses_a_file_it_may_not_write(shared_folder: Path, as_nobody: Callable[[], None]) -> None:
@@ -174,9 +176,10 @@ def test_refuses_a_file_it_may_not_write(shared_folder: Path, as_nobody: Callabl
     open_writer(path).close()
     path.chmod(0o444)
     shared_folder.chmod(0o555)
+    migrations = load_migrations()
     as_nobody()
     with pytest.raises(DatabaseError, match="can't be opened"):
-        open_writer(path)
+        open_writer(path, migrations=migrations)
 
 
 def test_a_locked_database_is_trouble_that_passes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
