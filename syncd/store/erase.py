@@ -64,6 +64,7 @@ _INTERNAL = {
     "_seen": _OF_CONVERSATIONS,
     "_owed": _SUBJECTS,
     "_suspects": f"({_SUBJECTS}) OR ({_OF_CONVERSATIONS})",
+    "_outbox": "id NOT IN (SELECT id FROM outbox)",  # what the outbox had beside it
 }
 
 
