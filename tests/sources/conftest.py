@@ -21,10 +21,12 @@ NOW = "2026-06-12T10:00:00.000Z"
 
 
 class WallClock:
-    """The real time; `asleep` is set while somebody waits."""
+    """The real time; `asleep` is set once somebody waits, and while `may_wake` is clear nobody goes on."""
 
     def __init__(self) -> None:
         self.asleep = asyncio.Event()
+        self.may_wake = asyncio.Event()
+        self.may_wake.set()
 
     def now(self) -> str:
         """The wall clock's time."""
@@ -42,6 +44,7 @@ class WallClock:
         """Wait."""
         self.asleep.set()
         await asyncio.sleep(seconds)
+        await self.may_wake.wait()
 
 
 class RawServer:
