@@ -79,12 +79,13 @@ def _put_state(connection: Connection, into: str, *values: str | int) -> None:
 def _revise(transaction: Transaction, account: str, now: Instant, plan: Plan) -> None:
     sql = (
         "INSERT INTO message_revisions (account, message_id, revision, content, edited_at, replaced_at, change_id)"
-        " SELECT ?1, ?2, COALESCE(MAX(revision), 0) + 1, ?3, ?4, ?5, ?6 FROM message_revisions"
-        " WHERE account = ?1 AND message_id = ?2"
+        " SELECT :account, :message_id, COALESCE(MAX(revision), 0) + 1, :content, :edited_at, :now, :change_id"
+        " FROM message_revisions WHERE account = :account AND message_id = :message_id"
     )
+    common = {"account": account, "now": now, "change_id": transaction.number}
     for old in plan.revisions:
-        values = (account, old.message_id, old.content, old.edited_at, now, transaction.number)
-        transaction.connection.exec_driver_sql(sql, values)
+        values = {"message_id": old.message_id, "content": old.content, "edited_at": old.edited_at}
+        transaction.connection.exec_driver_sql(sql, common | values)
 
 
 def _write_debts(connection: Connection, account: str, plan: Plan) -> None:
@@ -150,7 +151,16 @@ def _write_suspicions(connection: Connection, account: str, now: Instant, plan: 
     if plan.suspect is not None:
         met = json.encode(list(plan.suspect.met)).decode()
         conversation_id = plan.suspect.conversation_id
-        connection.exec_driver_sql(_SUSPECT, (account, conversation_id, plan.suspect.since, met, now))
+        connection.exec_driver_sql(
+            _SUSPECT,
+            {
+                "account": account,
+                "conversation_id": conversation_id,
+                "since": plan.suspect.since,
+                "met": met,
+                "now": now,
+            },
+        )
         _forget_met(connection, account, conversation_id)
     for kind, subject_id, conversation_id in plan.suspects:
         connection.exec_driver_sql(
@@ -166,10 +176,10 @@ def _write_suspicions(connection: Connection, account: str, now: Instant, plan: 
 
 _SUSPECT = """
 INSERT OR IGNORE INTO _suspects (account, kind, subject_id, conversation_id, since)
-SELECT account, 'message', id, conversation_id, ?5 FROM messages
-WHERE account = ?1 AND conversation_id = ?2 AND gone_at IS NULL AND change_id <= ?3
-  AND id NOT IN (SELECT value FROM json_each(?4))
-  AND id NOT IN (SELECT message_id FROM _seen WHERE account = ?1 AND conversation_id = ?2)
+SELECT account, 'message', id, conversation_id, :now FROM messages
+WHERE account = :account AND conversation_id = :conversation_id AND gone_at IS NULL AND change_id <= :since
+  AND id NOT IN (SELECT value FROM json_each(:met))
+  AND id NOT IN (SELECT message_id FROM _seen WHERE account = :account AND conversation_id = :conversation_id)
 """
 
 

@@ -123,15 +123,15 @@ def _write_place(database: sqlite3.Connection, consumer: tuple[str, int, int, st
     )
     if error is None:
         database.execute(
-            "UPDATE _consumers SET event_id = max(event_id, ?2), updated_at = ?3, error = NULL, tries = 0,"
-            " next_try_at = NULL WHERE name = ?1",
-            (name, event_id, now),
+            "UPDATE _consumers SET event_id = max(event_id, ?), updated_at = ?, error = NULL, tries = 0,"
+            " next_try_at = NULL WHERE name = ?",
+            (event_id, now, name),
         )
         return
     tries = 1 + database.execute("SELECT tries FROM _consumers WHERE name = ?", (name,)).fetchone()[0]
     database.execute(
-        "UPDATE _consumers SET updated_at = ?2, error = ?3, tries = ?4, next_try_at = ?5 WHERE name = ?1",
-        (name, now, error, tries, after(now, retry_wait(tries))),
+        "UPDATE _consumers SET updated_at = ?, error = ?, tries = ?, next_try_at = ? WHERE name = ?",
+        (now, error, tries, after(now, retry_wait(tries)), name),
     )
 
 

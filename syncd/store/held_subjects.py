@@ -11,8 +11,8 @@ from syncd.store import rows
 from syncd.store.held import fetch_one, first, known_account, listed, load_failure, load_memo, load_owed, load_suspected
 
 _SETTLED = """
-SELECT kind, subject_id, since FROM _suspects AS s WHERE account = ?1 AND NOT EXISTS (
-  SELECT 1 FROM _owed AS o WHERE o.account = ?1 AND o.kind = 'conversation' AND o.subject_id = s.conversation_id
+SELECT kind, subject_id, since FROM _suspects AS s WHERE account = :account AND NOT EXISTS (
+  SELECT 1 FROM _owed AS o WHERE o.account = :account AND o.kind = 'conversation' AND o.subject_id = s.conversation_id
     AND json_extract(o.payload, '$.verify'))
 """
 
@@ -60,7 +60,7 @@ def load_jobs(connection: Connection, account: str, ids: Iterable[str]) -> held.
 
 def load_suspects(connection: Connection, account: str) -> held.HeldSuspects:
     """What is suspected to be deleted upstream, where no other look is owed."""
-    found = connection.exec_driver_sql(_SETTLED, (account,))
+    found = connection.exec_driver_sql(_SETTLED, {"account": account})
     since = {(kind, subject_id): at for kind, subject_id, at in found}
     suspected = "account = ? AND gone_at IS NULL AND id IN (SELECT value FROM json_each(?))"
     totals = "SELECT COUNT(*) FROM {} WHERE account = ? AND gone_at IS NULL"

@@ -87,16 +87,17 @@ def _interview_looked_for(connection: Connection, account: str, conversation: Co
     if conversation is None or conversation.proposal_id is None:
         return True
     sql = (
-        "SELECT EXISTS(SELECT 1 FROM interviews WHERE account = ?1 AND proposal_id = ?2 AND gone_at IS NULL)"
-        " OR EXISTS(SELECT 1 FROM _owed WHERE account = ?1 AND kind IN ('proposal', 'interview') AND subject_id = ?2)"
+        "SELECT EXISTS(SELECT 1 FROM interviews WHERE account = :account AND proposal_id = :id AND gone_at IS NULL)"
+        " OR EXISTS(SELECT 1 FROM _owed WHERE account = :account AND kind IN ('proposal', 'interview') AND subject_id = :id)"
     )
-    return bool(fetch_one(connection, sql, account, conversation.proposal_id)[0])
+    found = connection.exec_driver_sql(sql, {"account": account, "id": conversation.proposal_id})
+    return bool(found.scalar_one())
 
 
 def load_turn(connection: Connection, account: str, conversation_id: str) -> held.HeldTurn:
     """The open turn of a two-sided conversation that still needs a reply."""
     owed = load_owed(connection, account, "overdue", [conversation_id]).get(conversation_id)
-    row = fetch_one(connection, _OPEN_TURN, account, conversation_id)
+    row = connection.exec_driver_sql(_OPEN_TURN, {"account": account, "id": conversation_id}).fetchone()
     if row is None:
         return held.HeldTurn(owed=owed, turn=None)
     message_id, asked_at, first_seen_at, told, state = row
@@ -114,15 +115,15 @@ def load_turn(connection: Connection, account: str, conversation_id: str) -> hel
 _OPEN_TURN = """
 WITH ours AS (
   SELECT created_at, id FROM messages
-  WHERE account = ?1 AND conversation_id = ?2 AND is_from_viewer = 1 AND is_system IS NOT 1 AND gone_at IS NULL
+  WHERE account = :account AND conversation_id = :id AND is_from_viewer = 1 AND is_system IS NOT 1 AND gone_at IS NULL
   ORDER BY created_at DESC, id DESC LIMIT 1)
 SELECT m.id, m.created_at, m.first_seen_at,
-  EXISTS(SELECT 1 FROM events e WHERE e.account = ?1 AND e.kind = 'conversation.overdue' AND e.message_id = m.id),
+  EXISTS(SELECT 1 FROM events e WHERE e.account = :account AND e.kind = 'conversation.overdue' AND e.message_id = m.id),
   t.state
 FROM messages m
 JOIN conversations c ON c.account = m.account AND c.id = m.conversation_id
 JOIN _threads t ON t.account = m.account AND t.conversation_id = m.conversation_id
-WHERE m.account = ?1 AND m.conversation_id = ?2 AND m.is_from_viewer IS NOT 1 AND m.is_system IS NOT 1
+WHERE m.account = :account AND m.conversation_id = :id AND m.is_from_viewer IS NOT 1 AND m.is_system IS NOT 1
   AND m.gone_at IS NULL AND m.created_at IS NOT NULL
   AND c.gone_at IS NULL AND c.channel_name IS NULL AND c.needs_reply_count > 0
   AND (m.created_at, m.id) > (COALESCE((SELECT created_at FROM ours), ''), COALESCE((SELECT id FROM ours), ''))

@@ -30,9 +30,9 @@ _OPEN = "o.state IN ('queued', 'sending', 'unconfirmed')"
 """As the index says it."""
 
 _CANDIDATES = (
-    "account = ?1 AND conversation_id = ?2 AND is_from_viewer = 1 AND gone_at IS NULL AND first_seen_at >= ?3"
+    "account = :account AND conversation_id = :id AND is_from_viewer = 1 AND gone_at IS NULL AND first_seen_at >= :since"
     " AND id NOT IN (SELECT message_id FROM outbox"
-    " WHERE account = ?1 AND conversation_id = ?2 AND message_id IS NOT NULL)"
+    " WHERE account = :account AND conversation_id = :id AND message_id IS NOT NULL)"
 )
 
 
@@ -102,7 +102,7 @@ def has_open(connection: Connection, account: str, conversation_id: str) -> bool
 
 
 def _candidates(connection: Connection, account: str, conversation_id: str, since: Instant) -> tuple[Candidate, ...]:
-    about = (account, conversation_id, since)
+    about = {"account": account, "id": conversation_id, "since": since}
     sql = f"SELECT id, first_seen_at FROM messages WHERE {_CANDIDATES}"  # noqa: S608 - conditions of our own
     seen = {id_: at for id_, at in connection.exec_driver_sql(sql, about)}  # noqa: C416 - dict() can't read SQLAlchemy's rows
     found = rows.select(connection, Message, _CANDIDATES, about)

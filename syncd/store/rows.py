@@ -60,7 +60,9 @@ def _is_boolean(hint: Any) -> bool:
     return hint is bool or (isinstance(hint, UnionType) and bool in get_args(hint))
 
 
-def select(connection: Connection, kind: type[_Row], where: str, parameters: tuple[Any, ...]) -> list[_Row]:
+def select(
+    connection: Connection, kind: type[_Row], where: str, parameters: tuple[Any, ...] | dict[str, Any]
+) -> list[_Row]:
     """The rows of the kind's table that meet the condition, as values."""
     sql = f"SELECT {columns(kind)} FROM {kind.table} WHERE {where}"  # noqa: S608 - names of our own
     build = _builder(kind)

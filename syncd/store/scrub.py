@@ -84,11 +84,11 @@ def find_backups(database: sqlite3.Connection, account: str, ids: Iterable[str])
 
 def _holds(path: Path, account: str, ids: list[str]) -> bool:
     query = (
-        "SELECT EXISTS (SELECT 1 FROM candidates WHERE account = ?1 AND id IN (SELECT value FROM json_each(?2)))"
-        " OR EXISTS (SELECT 1 FROM conversations WHERE account = ?1 AND id IN (SELECT value FROM json_each(?2)))"
+        "SELECT EXISTS (SELECT 1 FROM candidates WHERE account = :account AND id IN (SELECT value FROM json_each(:ids)))"
+        " OR EXISTS (SELECT 1 FROM conversations WHERE account = :account AND id IN (SELECT value FROM json_each(:ids)))"
     )
     try:
         with closing(connect_read_only(path)) as backup:
-            return bool(backup.execute(query, (account, json.dumps(ids))).fetchone()[0])
+            return bool(backup.execute(query, {"account": account, "ids": json.dumps(ids)}).fetchone()[0])
     except sqlite3.Error:
         return True

@@ -25,8 +25,8 @@ _SUSPECTED = (
     "account = ? AND gone_at IS NULL AND id IN (SELECT subject_id FROM _suspects WHERE account = ? AND kind = ?)"
 )
 _NEWEST = (
-    "rowid = (SELECT rowid FROM messages WHERE account = ?1 AND conversation_id = ?2 AND gone_at IS NULL AND id NOT IN"
-    " (SELECT subject_id FROM _suspects WHERE account = ?1 AND kind = 'message')"
+    "rowid = (SELECT rowid FROM messages WHERE account = :account AND conversation_id = :id AND gone_at IS NULL"
+    " AND id NOT IN (SELECT subject_id FROM _suspects WHERE account = :account AND kind = 'message')"
     " ORDER BY COALESCE(created_at, '') DESC, id DESC LIMIT 1)"
 )
 
@@ -125,7 +125,7 @@ def load_losses(connection: Connection, account: str) -> HeldLosses:
     since = {(kind, id_): at for kind, id_, at in connection.exec_driver_sql(sql, (account,))}
     suspects = held_subjects.load_suspects(connection, account)
     losing = {row.conversation_id for row in suspects.messages}
-    newest = (rows.select(connection, Message, _NEWEST, (account, id_)) for id_ in losing)
+    newest = (rows.select(connection, Message, _NEWEST, {"account": account, "id": id_}) for id_ in losing)
     return HeldLosses(
         account=suspects.account,
         memo=suspects.memo,

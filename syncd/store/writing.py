@@ -229,11 +229,11 @@ class StoreWriter:
 
 def _backlog(connection: Connection, account: str) -> Backlog:
     comparisons = (
-        "SELECT COUNT(*) FROM _owed WHERE account = ?1 AND kind = 'conversation' AND json_extract(payload, '$.verify')"
-        " AND subject_id NOT IN (SELECT subject_id FROM failures WHERE account = ?1 AND kind = 'conversation')"
+        "SELECT COUNT(*) FROM _owed WHERE account = :account AND kind = 'conversation' AND json_extract(payload, '$.verify')"
+        " AND subject_id NOT IN (SELECT subject_id FROM failures WHERE account = :account AND kind = 'conversation')"
     )
     suspects = "SELECT COUNT(*) FROM _suspects WHERE account = ? AND kind IN ('conversation', 'message')"
     return Backlog(
-        comparisons=connection.exec_driver_sql(comparisons, (account,)).scalar_one(),
+        comparisons=connection.exec_driver_sql(comparisons, {"account": account}).scalar_one(),
         suspects=connection.exec_driver_sql(suspects, (account,)).scalar_one(),
     )
