@@ -88,7 +88,8 @@ def _interview_looked_for(connection: Connection, account: str, conversation: Co
         return True
     sql = (
         "SELECT EXISTS(SELECT 1 FROM interviews WHERE account = :account AND proposal_id = :id AND gone_at IS NULL)"
-        " OR EXISTS(SELECT 1 FROM _owed WHERE account = :account AND kind IN ('proposal', 'interview') AND subject_id = :id)"
+        " OR EXISTS(SELECT 1 FROM _owed WHERE account = :account AND subject_id = :id"
+        " AND kind IN ('proposal', 'interview'))"
     )
     found = connection.exec_driver_sql(sql, {"account": account, "id": conversation.proposal_id})
     return bool(found.scalar_one())

@@ -30,7 +30,8 @@ _OPEN = "o.state IN ('queued', 'sending', 'unconfirmed')"
 """As the index says it."""
 
 _CANDIDATES = (
-    "account = :account AND conversation_id = :id AND is_from_viewer = 1 AND gone_at IS NULL AND first_seen_at >= :since"
+    "account = :account AND conversation_id = :id AND is_from_viewer = 1 AND gone_at IS NULL"
+    " AND first_seen_at >= :since"
     " AND id NOT IN (SELECT message_id FROM outbox"
     " WHERE account = :account AND conversation_id = :id AND message_id IS NOT NULL)"
 )

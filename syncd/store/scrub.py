@@ -84,8 +84,9 @@ def find_backups(database: sqlite3.Connection, account: str, ids: Iterable[str])
 
 def _holds(path: Path, account: str, ids: list[str]) -> bool:
     query = (
-        "SELECT EXISTS (SELECT 1 FROM candidates WHERE account = :account AND id IN (SELECT value FROM json_each(:ids)))"
-        " OR EXISTS (SELECT 1 FROM conversations WHERE account = :account AND id IN (SELECT value FROM json_each(:ids)))"
+        "WITH held AS (SELECT value FROM json_each(:ids))"
+        " SELECT EXISTS (SELECT 1 FROM candidates WHERE account = :account AND id IN held)"
+        " OR EXISTS (SELECT 1 FROM conversations WHERE account = :account AND id IN held)"
     )
     try:
         with closing(connect_read_only(path)) as backup:

@@ -229,7 +229,8 @@ class StoreWriter:
 
 def _backlog(connection: Connection, account: str) -> Backlog:
     comparisons = (
-        "SELECT COUNT(*) FROM _owed WHERE account = :account AND kind = 'conversation' AND json_extract(payload, '$.verify')"
+        "SELECT COUNT(*) FROM _owed WHERE account = :account AND kind = 'conversation'"
+        " AND json_extract(payload, '$.verify')"
         " AND subject_id NOT IN (SELECT subject_id FROM failures WHERE account = :account AND kind = 'conversation')"
     )
     suspects = "SELECT COUNT(*) FROM _suspects WHERE account = ? AND kind IN ('conversation', 'message')"
