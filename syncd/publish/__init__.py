@@ -1,0 +1,1 @@
+"""The mirror's public tables, kept up to date in a PostgreSQL schema."""
