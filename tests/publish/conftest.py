@@ -1,0 +1,44 @@
+"""One PostgreSQL for the whole run, and a database of its own for each test."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from postgres import PostgresServer, postgres_server, unused_name
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    """A PostgreSQL that no test may stop or kill; those that do start one of their own."""
+    with tempfile.TemporaryDirectory(prefix="syncd-pg-") as name:
+        Path(name).chmod(0o755)
+        with postgres_server(Path(name) / "server") as running:
+            yield running
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL that this test may stop, fill and kill."""
+    with tempfile.TemporaryDirectory(prefix="syncd-pg-") as name:
+        Path(name).chmod(0o755)
+        with postgres_server(Path(name) / "server") as running:
+            yield running
+
+
+@pytest.fixture
+def target(server: PostgresServer) -> Iterator[str]:
+    """The URL of an empty database, which is gone after the test."""
+    name = unused_name()
+    yield server.url(name)
+    with server.connect() as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def reader(target: str) -> Iterator[psycopg.Connection]:
+    """A connection to that database with the schema `syncd` on its search path; each statement commits itself."""
+    with psycopg.connect(target, autocommit=True, options="-c search_path=syncd") as connection:
+        yield connection
