@@ -1,6 +1,8 @@
 """The views step through indexes; a million messages make them no slower than they must be."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -11,11 +13,11 @@ FILTERED = [
 
 
 @pytest.fixture
-def reopened(database: sqlite3.Connection) -> sqlite3.Connection:
+def reopened(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """The database as a process sees it that opens it later, with the planner's expectations loaded."""
-    copy = sqlite3.connect(":memory:")
-    database.backup(copy)
-    return copy
+    with closing(sqlite3.connect(":memory:")) as copy:
+        database.backup(copy)
+        yield copy
 
 
 def plan(connection: sqlite3.Connection, sql: str) -> list[str]:
