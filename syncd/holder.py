@@ -20,7 +20,6 @@ from syncd.ops.disk import check_room
 from syncd.ops.door import Door, Progress
 from syncd.protocols import Clock
 from syncd.store.errands import ERRANDS, run_errand
-from syncd.store.indexing import raw
 from syncd.store.writing import StoreWriter
 
 Build = Callable[[Account], BaseMirror]
@@ -206,7 +205,7 @@ def _errand(name: str) -> Verb:
     async def serve(holder: Holder, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         del progress
         now = holder.clock.now()
-        answer = await holder.store.read(lambda connection: run_errand(raw(connection), name, arguments, now))
+        answer = await holder.store.read(lambda connection: run_errand(connection, name, arguments, now))
         return dict(answer)
 
     return serve

@@ -44,21 +44,21 @@ class World:
     def insert(self, table: str, **values: Any) -> None:
         """Add a row, or replace the one with its key."""
         with open_writer(self.path) as writer, writer.transaction() as connection:
-            columns = [row[1] for row in connection.exec_driver_sql(f"PRAGMA table_info({table})")]
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
             row = {name: value for name, value in STAMPS.items() if name in columns} | {"account": "ot"} | values
             marks = ", ".join("?" for _ in row)
             sql = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})"  # noqa: S608 - names of our own
-            connection.exec_driver_sql(sql, tuple(row.values()))
+            connection.execute(sql, tuple(row.values()))
 
     def execute(self, sql: str, *values: Any) -> None:
         """Change something, in a transaction of its own."""
         with open_writer(self.path) as writer, writer.transaction() as connection:
-            connection.exec_driver_sql(sql, values)
+            connection.execute(sql, values)
 
     def fetch(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Ask the database."""
         with open_writer(self.path) as writer:
-            return [tuple(row) for row in writer.connection.exec_driver_sql(sql, values)]
+            return [tuple(row) for row in writer.connection.execute(sql, values)]
 
     def say(self, id: str, content: str | None, *, day: int = 1, conversation: str = "c1", **values: Any) -> None:
         """A message from the person with whom the conversation is, unless told otherwise."""

@@ -43,8 +43,7 @@ def _may_group_read(places: Places, database: Path) -> bool:
 def _run_alone(database: Path, command: str, arguments: dict[str, Any], *, group_read: bool) -> dict[str, Any]:
     from syncd.core.times import render_time
     from syncd.store.errands import run_errand as run_here
-    from syncd.store.indexing import raw
     from syncd.store.opening import open_writer
 
     with open_writer(database, group_read=group_read) as writer:
-        return run_here(raw(writer.connection), command, arguments, render_time(datetime.now(UTC)))
+        return run_here(writer.connection, command, arguments, render_time(datetime.now(UTC)))

@@ -1,9 +1,9 @@
 """Apply a plan: write all of it, in the transaction that it was made in. Nothing else writes mirrored rows."""
 
+from sqlite3 import Connection
 from typing import Any
 
 from msgspec import Struct, json
-from sqlalchemy import Connection
 
 from syncd.core.model import Event, Instant
 from syncd.core.plan import Owed, Plan, SyncRun, renewed
@@ -33,9 +33,7 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.before: int = connection.exec_driver_sql(
-            "SELECT value FROM _counters WHERE name = 'change_id'"
-        ).scalar_one()
+        self.before: int = connection.execute("SELECT value FROM _counters WHERE name = 'change_id'").fetchone()[0]
         self._number: int | None = None
 
     @property
@@ -43,7 +41,7 @@ class Transaction:
         """The transaction's `change_id`."""
         if self._number is None:
             self._number = self.before + 1
-            self.connection.exec_driver_sql("UPDATE _counters SET value = ? WHERE name = 'change_id'", (self._number,))
+            self.connection.execute("UPDATE _counters SET value = ? WHERE name = 'change_id'", (self._number,))
         return self._number
 
 
@@ -56,7 +54,7 @@ def write(transaction: Transaction, account: str, now: Instant, plan: Plan) -> A
     for id_, state in (*plan.threads, *plan.chats):
         _put_state(connection, "_threads (account, conversation_id, state)", account, id_, json.encode(state).decode())
     if plan.forget_cursors:
-        connection.exec_driver_sql(
+        connection.execute(
             "UPDATE _threads SET state = json_remove(state, '$.tail_cursor', '$.walk', '$.sought') WHERE account = ?",
             (account,),
         )
@@ -73,7 +71,7 @@ def write(transaction: Transaction, account: str, now: Instant, plan: Plan) -> A
 
 def _put_state(connection: Connection, into: str, *values: str | int) -> None:
     marks = ", ".join("?" * len(values))
-    connection.exec_driver_sql(f"INSERT OR REPLACE INTO {into} VALUES ({marks})", values)  # noqa: S608 - names of our own
+    connection.execute(f"INSERT OR REPLACE INTO {into} VALUES ({marks})", values)  # noqa: S608 - names of our own
 
 
 def _revise(transaction: Transaction, account: str, now: Instant, plan: Plan) -> None:
@@ -85,18 +83,18 @@ def _revise(transaction: Transaction, account: str, now: Instant, plan: Plan) ->
     common = {"account": account, "now": now, "change_id": transaction.number}
     for old in plan.revisions:
         values = {"message_id": old.message_id, "content": old.content, "edited_at": old.edited_at}
-        transaction.connection.exec_driver_sql(sql, common | values)
+        transaction.connection.execute(sql, common | values)
 
 
 def _write_debts(connection: Connection, account: str, plan: Plan) -> None:
     for kind, subject_id, version in plan.pay:
-        connection.exec_driver_sql(
+        connection.execute(
             "DELETE FROM _owed WHERE account = ? AND kind = ? AND subject_id = ? AND version = ?",
             (account, kind, subject_id, version),
         )
     for new in plan.owe:
         debt = renewed(load_owed(connection, account, new.kind, [new.subject_id]).get(new.subject_id), new)
-        connection.exec_driver_sql(
+        connection.execute(
             "INSERT OR REPLACE INTO _owed (account, kind, subject_id, version, due_at, payload)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             (account, debt.kind, debt.subject_id, debt.version, debt.due_at, _payload(debt)),
@@ -110,7 +108,7 @@ def _payload(debt: Owed) -> str | None:
 def _write_failures(transaction: Transaction, account: str, plan: Plan) -> int:
     connection = transaction.connection
     for failure in plan.failures:
-        connection.exec_driver_sql(
+        connection.execute(
             "INSERT OR REPLACE INTO failures (account, kind, subject_id, reason, request_id, tries, first_failed_at,"
             " next_try_at, change_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -126,7 +124,7 @@ def _write_failures(transaction: Transaction, account: str, plan: Plan) -> int:
             ),
         )
     for kind, subject_id in plan.recovered:
-        connection.exec_driver_sql(
+        connection.execute(
             "DELETE FROM failures WHERE account = ? AND kind = ? AND subject_id = ?", (account, kind, subject_id)
         )
         _put_state(
@@ -144,14 +142,14 @@ def _write_suspicions(connection: Connection, account: str, now: Instant, plan: 
         _forget_met(connection, account, plan.forget_met)
     if plan.met:
         conversation_id = plan.threads[0][0]
-        connection.exec_driver_sql(
+        connection.executemany(
             "INSERT OR IGNORE INTO _seen (account, conversation_id, message_id) VALUES (?, ?, ?)",
             [(account, conversation_id, id_) for id_ in plan.met],
         )
     if plan.suspect is not None:
         met = json.encode(list(plan.suspect.met)).decode()
         conversation_id = plan.suspect.conversation_id
-        connection.exec_driver_sql(
+        connection.execute(
             _SUSPECT,
             {
                 "account": account,
@@ -163,13 +161,13 @@ def _write_suspicions(connection: Connection, account: str, now: Instant, plan: 
         )
         _forget_met(connection, account, conversation_id)
     for kind, subject_id, conversation_id in plan.suspects:
-        connection.exec_driver_sql(
+        connection.execute(
             "INSERT OR IGNORE INTO _suspects (account, kind, subject_id, conversation_id, since)"
             " VALUES (?, ?, ?, ?, ?)",
             (account, kind, subject_id, conversation_id, now),
         )
     for kind, subject_id in plan.unsuspect:
-        connection.exec_driver_sql(
+        connection.execute(
             "DELETE FROM _suspects WHERE account = ? AND kind = ? AND subject_id = ?", (account, kind, subject_id)
         )
 
@@ -184,13 +182,11 @@ WHERE account = :account AND conversation_id = :conversation_id AND gone_at IS N
 
 
 def _forget_met(connection: Connection, account: str, conversation_id: str) -> None:
-    connection.exec_driver_sql(
-        "DELETE FROM _seen WHERE account = ? AND conversation_id = ?", (account, conversation_id)
-    )
+    connection.execute("DELETE FROM _seen WHERE account = ? AND conversation_id = ?", (account, conversation_id))
 
 
 def _record(transaction: Transaction, account: str, now: Instant, event: Event) -> Recorded:
-    result = transaction.connection.exec_driver_sql(
+    result = transaction.connection.execute(
         "INSERT INTO events (account, kind, conversation_id, message_id, proposal_id, baseline, occurred_at,"
         " recorded_at, data, change_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -206,7 +202,7 @@ def _record(transaction: Transaction, account: str, now: Instant, event: Event) 
             transaction.number,
         ),
     )
-    return Recorded(id=result.lastrowid, account=account, event=event)
+    return Recorded(id=result.lastrowid or 0, account=account, event=event)
 
 
 def _write_account(transaction: Transaction, account: str, plan: Plan) -> int:
@@ -217,7 +213,7 @@ def _write_account(transaction: Transaction, account: str, plan: Plan) -> int:
     names = plan.account.__struct_fields__
     values = [getattr(plan.account, name) for name in names]
     marks = ", ".join("?" * (len(names) + 2))
-    transaction.connection.exec_driver_sql(
+    transaction.connection.execute(
         f"INSERT OR REPLACE INTO accounts (account, {', '.join(names)}, change_id) VALUES ({marks})",  # noqa: S608 - names of our own
         (account, *values, transaction.number),
     )
@@ -226,7 +222,7 @@ def _write_account(transaction: Transaction, account: str, plan: Plan) -> int:
 
 def _write_run(transaction: Transaction, account: str, run: SyncRun) -> int:
     """Open or close a run's row; its number."""
-    result = transaction.connection.exec_driver_sql(
+    result = transaction.connection.execute(
         "INSERT OR REPLACE INTO sync_runs (id, account, kind, started_at, finished_at, requests, rows_written, error,"
         " change_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -241,4 +237,4 @@ def _write_run(transaction: Transaction, account: str, run: SyncRun) -> int:
             transaction.number,
         ),
     )
-    return int(run.id or result.lastrowid)
+    return run.id or result.lastrowid or 0

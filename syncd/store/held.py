@@ -1,11 +1,11 @@
 """Read what a plan needs to know, in the transaction that will apply it."""
 
 from collections.abc import Iterable
+from sqlite3 import Connection
 from typing import Any
 
 from msgspec import json
 from msgspec.structs import replace
-from sqlalchemy import Connection
 
 from syncd.core import held
 from syncd.core.model import Conversation
@@ -19,12 +19,12 @@ _errand = json.Decoder(Errand)
 
 def fetch_one(connection: Connection, sql: str, *parameters: Any) -> Any:
     """The first row of a query, or None."""
-    return connection.exec_driver_sql(sql, parameters).fetchone()
+    return connection.execute(sql, parameters).fetchone()
 
 
 def fetch_ids(connection: Connection, sql: str, *parameters: Any) -> frozenset[str]:
     """The first column of a query, as a set."""
-    return frozenset(row[0] for row in connection.exec_driver_sql(sql, parameters))
+    return frozenset(row[0] for row in connection.execute(sql, parameters))
 
 
 def listed(ids: Iterable[str]) -> str:
@@ -66,7 +66,7 @@ def load_owed(connection: Connection, account: str, kind: str, ids: Iterable[str
             errand=None if payload is None else _errand.decode(payload),
             version=version,
         )
-        for subject, due_at, payload, version in connection.exec_driver_sql(sql, (account, kind, listed(ids)))
+        for subject, due_at, payload, version in connection.execute(sql, (account, kind, listed(ids)))
     }
 
 

@@ -1,9 +1,8 @@
 """Read what plans for proposals, jobs and suspicions need to know."""
 
 from collections.abc import Iterable
+from sqlite3 import Connection
 from typing import Any
-
-from sqlalchemy import Connection
 
 from syncd.core import held
 from syncd.core.model import Candidate, Conversation, Interview, InterviewMessage, Job, Message, Proposal
@@ -60,7 +59,7 @@ def load_jobs(connection: Connection, account: str, ids: Iterable[str]) -> held.
 
 def load_suspects(connection: Connection, account: str) -> held.HeldSuspects:
     """What is suspected to be deleted upstream, where no other look is owed."""
-    found = connection.exec_driver_sql(_SETTLED, {"account": account})
+    found = connection.execute(_SETTLED, {"account": account})
     since = {(kind, subject_id): at for kind, subject_id, at in found}
     suspected = "account = ? AND gone_at IS NULL AND id IN (SELECT value FROM json_each(?))"
     totals = "SELECT COUNT(*) FROM {} WHERE account = ? AND gone_at IS NULL"

@@ -1,9 +1,9 @@
 """Read what a plan for one conversation needs to know."""
 
 from collections.abc import Iterable
+from sqlite3 import Connection
 
 from msgspec import json
-from sqlalchemy import Connection
 
 from syncd.core import held
 from syncd.core.model import Conversation, Message
@@ -91,14 +91,14 @@ def _interview_looked_for(connection: Connection, account: str, conversation: Co
         " OR EXISTS(SELECT 1 FROM _owed WHERE account = :account AND subject_id = :id"
         " AND kind IN ('proposal', 'interview'))"
     )
-    found = connection.exec_driver_sql(sql, {"account": account, "id": conversation.proposal_id})
-    return bool(found.scalar_one())
+    found = connection.execute(sql, {"account": account, "id": conversation.proposal_id})
+    return bool(found.fetchone()[0])
 
 
 def load_turn(connection: Connection, account: str, conversation_id: str) -> held.HeldTurn:
     """The open turn of a two-sided conversation that still needs a reply."""
     owed = load_owed(connection, account, "overdue", [conversation_id]).get(conversation_id)
-    row = connection.exec_driver_sql(_OPEN_TURN, {"account": account, "id": conversation_id}).fetchone()
+    row = connection.execute(_OPEN_TURN, {"account": account, "id": conversation_id}).fetchone()
     if row is None:
         return held.HeldTurn(owed=owed, turn=None)
     message_id, asked_at, first_seen_at, told, state = row

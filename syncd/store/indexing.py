@@ -3,13 +3,9 @@
 import sqlite3
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from typing import TYPE_CHECKING
 
 from syncd.core.times import as_datetime
 from syncd.core.words import join_words
-
-if TYPE_CHECKING:  # it is slow to import, and readers need none of it
-    from sqlalchemy import Connection
 
 _SERIALS = 1 << 20
 """How many texts of one second have a number of their own."""
@@ -28,13 +24,6 @@ _TEXTS = {
         " FROM interview_messages WHERE account = ? AND proposal_id = ? AND id = ?"
     ),
 }
-
-
-def raw(connection: "Connection") -> sqlite3.Connection:
-    """SQLite's own connection, without SQLAlchemy's cost for each statement and without its transactions."""
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - the engine is built on one
-    return driver
 
 
 def index_due(database: sqlite3.Connection) -> None:

@@ -3,11 +3,10 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from sqlite3 import Connection
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from syncd.core.observations import Observation
 from syncd.errors import StoreTroubleError
@@ -55,8 +54,7 @@ def refuse_job(job: Job, error: Exception) -> None:
 
 def translated(error: Exception) -> Exception:
     """What SQLite says, in our words; our own mistakes as they are."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    if not isinstance(cause, sqlite3.Error):
+    if not isinstance(error, sqlite3.Error):
         return error
-    name = getattr(cause, "sqlite_errorname", "SQLITE_ERROR")
-    return StoreTroubleError(f"the database refused a write ({name}: {cause}); free disk space or end what holds it")
+    name = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
+    return StoreTroubleError(f"the database refused a write ({name}: {error}); free disk space or end what holds it")

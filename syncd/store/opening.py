@@ -2,13 +2,10 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Self
-
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.pool import StaticPool
 
 from syncd.errors import DatabaseError, StoreTroubleError
 from syncd.store.identity import (
@@ -19,9 +16,11 @@ from syncd.store.identity import (
     fetch_application_id,
     fetch_version,
 )
-from syncd.store.indexing import index_due, raw
+from syncd.store.indexing import index_due
+from syncd.store.lineage import begin_lineage
 from syncd.store.migrate import Migration, load_migrations, make_durable, migrate
 from syncd.store.reading import connect_without_trace
+from syncd.store.refusals import is_passing, translated
 
 _SETTINGS = (
     "PRAGMA journal_mode = WAL",
@@ -32,28 +31,75 @@ _SETTINGS = (
     "PRAGMA cache_size = -16384",  # 16 MiB at most: a first pass of any size stays under 120 MB
 )
 
-_PASSING = {"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM"}
+_Identity = tuple[int, int] | None  # device and inode; None: there is no such file
 
 
 class Writer:
-    """The one connection that writes, usable from any one thread at a time."""
+    """The one connection that writes, usable from any one thread at a time; `connect` makes it."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connect: Callable[[], sqlite3.Connection]) -> None:
         self.path = path
-        self._engine = _build_engine(connection)
-        self.connection: Connection = self._engine.connect()
+        self._connect = connect
+        self._doubted = False
+        self._lock = _identify(path, ".lock")
+        self._take_up()
+
+    def _take_up(self) -> None:
+        self.connection = self._connect()
+        self._file, self._log = _identify(self.path), _identify(self.path, "-wal")
+
+    def doubt(self) -> None:
+        """Connect anew before the next use: what this connection has read of a refusing file may be wrong."""
+        self._doubted = True
+
+    def make_sure(self) -> bool:
+        """Be connected to the files that bear the database's names now; whether it was replaced by another.
+
+        Raises StoreTroubleError while there is no database of ours there, sqlite3.Error while it can't be opened.
+        """
+        file = _identify(self.path)
+        if not self._doubted and (file, _identify(self.path, "-wal")) == (self._file, self._log):
+            return False
+        replaced = file != self._file
+        self._check_names(file)
+        self._doubted = True  # until it is opened again
+        self.connection.close()
+        if replaced and _identify(self.path, "-wal") == self._log:
+            self._remove_log()
+        self._take_up()
+        self._doubted = False
+        return replaced
+
+    def _check_names(self, file: _Identity) -> None:
+        if file is None:
+            raise StoreTroubleError(
+                f"{self.path} was removed while syncd used it; put it or a backup back, then syncd goes on by itself,"
+                " or restart syncd to begin a new one"
+            )
+        if _identify(self.path, ".lock") != self._lock:
+            raise StoreTroubleError(f"{self.path}.lock was removed, so another syncd may use the database; restart this")
+
+    def _remove_log(self) -> None:
+        """The log of the file that was there before would spoil the one that is there now."""
+        for suffix in ("-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """`BEGIN IMMEDIATE` … `COMMIT`, or `ROLLBACK` when the body raises."""
-        with self.connection.begin():
+        self.connection.execute("BEGIN IMMEDIATE")  # a deferred one could fail later, when it first writes
+        try:
             yield self.connection
-            index_due(raw(self.connection))
+            index_due(self.connection)
+            self.connection.commit()
+        except BaseException:
+            with suppress(sqlite3.Error):  # what went wrong first is what is told
+                self.connection.rollback()
+            raise
 
     def close(self) -> None:
         """Close; when nobody else has the database open, what the WAL holds moves into the main file."""
         self.connection.close()
-        self._engine.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -72,11 +118,18 @@ def open_writer(path: Path, *, group_read: bool = False, migrations: Sequence[Mi
     known = load_migrations() if migrations is None else migrations
     try:
         _prepare_file(path, known, group_read=group_read)
-        return Writer(path, _connect_current(path, known))
+        return Writer(path, lambda: _connect_ours(path, known))
     except OSError as error:
+        if is_passing(path, error):
+            raise StoreTroubleError(f"{path} can't be opened for now: {error.strerror}; see to its disk") from error
         raise DatabaseError(f"{path} can't be opened: {error.strerror}; check the path and its permissions") from error
     except sqlite3.Error as error:
         raise _translate(path, error) from error
+
+
+def _connect_ours(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection:
+    _check_ours(path, migrations[-1].version)
+    return _connect_current(path, migrations)
 
 
 def _connect_current(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection:
@@ -85,21 +138,19 @@ def _connect_current(path: Path, migrations: Sequence[Migration]) -> sqlite3.Con
         for setting in _SETTINGS:
             connection.execute(setting)
         migrate(connection, path, migrations)
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # from here on there is a log
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _build_engine(connection: sqlite3.Connection) -> Engine:
-    engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
-
-    @event.listens_for(engine, "begin")
-    def begin(opened: Connection) -> None:
-        # The sqlite3 driver begins nothing itself here; a deferred BEGIN could fail later, when it first writes.
-        opened.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
+def _identify(path: Path, suffix: str = "") -> _Identity:
+    try:
+        found = os.stat(f"{path}{suffix}")
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _prepare_file(path: Path, migrations: Sequence[Migration], *, group_read: bool) -> None:
@@ -144,9 +195,6 @@ def _check_ours(path: Path, newest: int) -> None:
 
 
 def _translate(path: Path, error: sqlite3.Error) -> DatabaseError | StoreTroubleError:
-    name = getattr(error, "sqlite_errorname", "")
-    if any(name.startswith(passing) for passing in _PASSING):
-        return StoreTroubleError(f"{path} can't be opened for now: {error}; free disk space, or stop what holds it")
-    return DatabaseError(
-        f"{path} can't be opened: {error}; check the path and its permissions, `syncd doctor` says more"
-    )
+    if is_passing(path, error):
+        return StoreTroubleError(f"{path} can't be opened for now: {translated(error)}")
+    return DatabaseError(f"{path} can't be opened: {translated(error)}")

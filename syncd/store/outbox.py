@@ -1,8 +1,7 @@
 """The outbox: its rows as frozen values, and what is held around one of them."""
 
 from collections.abc import Iterable
-
-from sqlalchemy import Connection
+from sqlite3 import Connection
 
 from syncd.core.model import Instant, Message
 from syncd.core.outbox_seen import Candidate, HeldOutbox
@@ -39,7 +38,7 @@ _CANDIDATES = (
 
 def load_outgoing(connection: Connection, account: str, where: str, *parameters: object) -> list[Outgoing]:
     """Rows of the account's outbox, oldest first; the condition knows the table as `o`."""
-    found = connection.exec_driver_sql(f"{_SELECT}{where} ORDER BY o.id", (account, *parameters))
+    found = connection.execute(f"{_SELECT}{where} ORDER BY o.id", (account, *parameters))
     return [Outgoing(**dict(zip((*_PUBLIC, *_OWN), row, strict=True))) for row in found]
 
 
@@ -99,26 +98,26 @@ def load_settling(
 def has_open(connection: Connection, account: str, conversation_id: str) -> bool:
     """Whether the outbox holds a message of the conversation that is not settled."""
     sql = f"SELECT EXISTS(SELECT 1 FROM outbox AS o WHERE o.account = ? AND o.conversation_id = ? AND {_OPEN})"  # noqa: S608 - ours
-    return bool(connection.exec_driver_sql(sql, (account, conversation_id)).scalar_one())
+    return bool(connection.execute(sql, (account, conversation_id)).fetchone()[0])
 
 
 def _candidates(connection: Connection, account: str, conversation_id: str, since: Instant) -> tuple[Candidate, ...]:
     about = {"account": account, "id": conversation_id, "since": since}
     sql = f"SELECT id, first_seen_at FROM messages WHERE {_CANDIDATES}"  # noqa: S608 - conditions of our own
-    seen = {id_: at for id_, at in connection.exec_driver_sql(sql, about)}  # noqa: C416 - dict() can't read SQLAlchemy's rows
+    seen = dict(connection.execute(sql, about))
     found = rows.select(connection, Message, _CANDIDATES, about)
     return tuple(Candidate(message=message, first_seen_at=seen[message.id]) for message in found)
 
 
 def _claimed(connection: Connection, account: str, conversation_id: str) -> frozenset[str]:
     sql = "SELECT message_id FROM outbox WHERE account = ? AND conversation_id = ? AND message_id IS NOT NULL"
-    return frozenset(connection.exec_driver_sql(sql, (account, conversation_id)).scalars())
+    return frozenset(id_ for (id_,) in connection.execute(sql, (account, conversation_id)))
 
 
 def _next_id(connection: Connection) -> int:
     """The number that AUTOINCREMENT would give; nobody else writes meanwhile."""
     sql = "SELECT MAX(seq) FROM sqlite_sequence WHERE name = 'outbox'"
-    return int(connection.exec_driver_sql(sql).scalar() or 0) + 1
+    return int(connection.execute(sql).fetchone()[0] or 0) + 1
 
 
 def write_outgoing(connection: Connection, account: str, outgoing: Iterable[Outgoing], change_id: int) -> int:
@@ -126,13 +125,11 @@ def write_outgoing(connection: Connection, account: str, outgoing: Iterable[Outg
     written = list(outgoing)
     for row in written:
         values = (*(getattr(row, name) for name in _PUBLIC), account, change_id)
-        connection.exec_driver_sql(_UPSERT, values)
-        connection.exec_driver_sql("DELETE FROM _outbox WHERE id = ?", (row.id,))
+        connection.execute(_UPSERT, values)
+        connection.execute("DELETE FROM _outbox WHERE id = ?", (row.id,))
         own = (row.since, row.missed_at, row.key)
         if any(own):
-            connection.exec_driver_sql(
-                "INSERT INTO _outbox (id, since, missed_at, key) VALUES (?, ?, ?, ?)", (row.id, *own)
-            )
+            connection.execute("INSERT INTO _outbox (id, since, missed_at, key) VALUES (?, ?, ?, ?)", (row.id, *own))
     return len(written)
 
 

@@ -206,3 +206,25 @@ class OutgoingRow(Row, table=True):
     since: str | None = None
     missed_at: str | None = None
     key: str | None = None
+
+
+class LineageRow(Row, table=True):
+    """A time that the database was opened and then changed, from the transaction `change_id` on."""
+
+    __tablename__ = "_lineage"
+    mark: str = Field(primary_key=True)
+    change_id: int
+
+
+class PublishedRow(Row, table=True):
+    """How far the database has been published into a target, and what keeps it from going on."""
+
+    __tablename__ = "_published"
+    target: str = Field(primary_key=True)
+    follows: int = 0
+    change_id: int = 0
+    published_at: str | None = None
+    error: str | None = None
+    tries: int = 0
+    failing_since: str | None = None
+    next_try_at: str | None = None

@@ -9,7 +9,6 @@ from syncd.core.plan import Plan
 from syncd.store import held, held_subjects, held_thread, outbox_planning, snapshot
 from syncd.store.apply import Applied, Transaction, write
 from syncd.store.erased import plan_without_erased
-from syncd.store.indexing import raw
 
 Planner = Callable[[Transaction, Any], Plan]
 
@@ -93,7 +92,7 @@ _PLANNERS: dict[type[seen.Observation], Planner] = {
 def apply(transaction: Transaction, observation: seen.Observation) -> Applied:
     """Plan the observation against the rows held, and write the plan."""
     planner = _PLANNERS[type(observation)]
-    plan = plan_without_erased(raw(transaction.connection), observation, lambda kept: planner(transaction, kept))
+    plan = plan_without_erased(transaction.connection, observation, lambda kept: planner(transaction, kept))
     applied = write(transaction, observation.account, observation.now, plan)
     if isinstance(observation, seen.PageRead):
         outbox_planning.join(transaction, observation)

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from functools import cache
+from operator import itemgetter
+from sqlite3 import Connection
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
-from sqlalchemy import Connection, Table
+from msgspec.structs import astuple
 from sqlalchemy.dialects import sqlite
 
 from syncd.core.model import (
@@ -66,27 +68,41 @@ def select(
     """The rows of the kind's table that meet the condition, as values."""
     sql = f"SELECT {columns(kind)} FROM {kind.table} WHERE {where}"  # noqa: S608 - names of our own
     build = _builder(kind)
-    return [build(row) for row in connection.exec_driver_sql(sql, parameters)]
+    return [build(row) for row in connection.execute(sql, parameters)]
+
+
+class _Upsert(NamedTuple):
+    """A statement, and what puts the values of `_STAMPS` and of a row into its order."""
+
+    sql: str
+    arrange: Callable[[tuple[Any, ...]], tuple[Any, ...]]
+
+
+_STAMPS = ("account", "first_seen_at", "changed_at", "change_id")
 
 
 @cache
-def _upsert_sql(kind: type[Row]) -> str:
+def _upsert(kind: type[Row]) -> _Upsert:
     """Insert, or change all but the time of first sight; a row that comes here is known to differ."""
-    table: Table = _TABLES[kind].__table__
+    table = _TABLES[kind].__table__
     statement = sqlite.insert(table)
     kept = {*(column.name for column in table.primary_key), "first_seen_at"}
     changes = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in kept}
     upsert = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
-    return str(upsert.compile(dialect=sqlite.dialect(paramstyle="named")))
+    names = (*_STAMPS, *kind.__struct_fields__)
+    return _Upsert(
+        sql=str(upsert.compile(dialect=sqlite.dialect(paramstyle="qmark"))),
+        arrange=itemgetter(*(names.index(column.name) for column in table.columns)),
+    )
 
 
 def upsert(connection: Connection, account: str, rows: Iterable[Row], *, now: Instant, change_id: int) -> int:
     """Write the rows, kind by kind; how many there were."""
-    kinds: dict[type[Row], list[dict[str, Any]]] = {}
+    stamps = (account, now, now, change_id)
+    kinds: dict[type[Row], list[tuple[Any, ...]]] = {}
     for row in rows:
-        values = {name: getattr(row, name) for name in row.__struct_fields__}
-        values |= {"account": account, "first_seen_at": now, "changed_at": now, "change_id": change_id}
-        kinds.setdefault(type(row), []).append(values)
+        kinds.setdefault(type(row), []).append(stamps + astuple(row))
     for kind, many in kinds.items():
-        connection.exec_driver_sql(_upsert_sql(kind), many)
+        sql, arrange = _upsert(kind)
+        connection.executemany(sql, map(arrange, many))
     return sum(len(many) for many in kinds.values())

@@ -1,10 +1,10 @@
 """What plans for whole chats are made from, and which planner each of their observations has."""
 
 from collections.abc import Callable, Iterable
+from sqlite3 import Connection
 from typing import Any
 
 from msgspec import json
-from sqlalchemy import Connection
 
 from syncd.core import snapshot_losses as losses
 from syncd.core import snapshot_plan as chats
@@ -43,10 +43,10 @@ def _chats(connection: Connection, account: str, ids: Iterable[str] | None = Non
     """The states of these chats, or of all."""
     sql = "SELECT conversation_id, state FROM _threads WHERE account = ?"
     if ids is None:
-        found = connection.exec_driver_sql(sql, (account,))
+        found = connection.execute(sql, (account,))
     else:
         among = " AND conversation_id IN (SELECT value FROM json_each(?))"
-        found = connection.exec_driver_sql(sql + among, (account, _listed(ids)))
+        found = connection.execute(sql + among, (account, _listed(ids)))
     return {id_: _chat.decode(state) for id_, state in found}
 
 
@@ -56,18 +56,18 @@ def _by_id(connection: Connection, kind: type[Any], account: str, ids: Iterable[
 
 def _suspects(connection: Connection, account: str, kind: str) -> frozenset[str]:
     sql = "SELECT subject_id FROM _suspects WHERE account = ? AND kind = ?"
-    return frozenset(id_ for (id_,) in connection.exec_driver_sql(sql, (account, kind)))
+    return frozenset(id_ for (id_,) in connection.execute(sql, (account, kind)))
 
 
 def _failing(connection: Connection, account: str) -> dict[tuple[str, str], str]:
     sql = "SELECT kind, subject_id, next_try_at FROM failures WHERE account = ?"
-    return {(kind, id_): next_try_at for kind, id_, next_try_at in connection.exec_driver_sql(sql, (account,))}
+    return {(kind, id_): next_try_at for kind, id_, next_try_at in connection.execute(sql, (account,))}
 
 
 def load_round(connection: Connection, account: str) -> HeldRound:
     """Every chat of the account."""
     sql = "SELECT id, job_id, gone_at FROM conversations WHERE account = ?"
-    known = connection.exec_driver_sql(sql, (account,)).fetchall()
+    known = connection.execute(sql, (account,)).fetchall()
     return HeldRound(
         memo=held.load_memo(connection, account),
         chats=_chats(connection, account),
@@ -122,7 +122,7 @@ def load_chats(connection: Connection, account: str, ids: Iterable[str]) -> Held
 def load_losses(connection: Connection, account: str) -> HeldLosses:
     """What is suspected to be gone."""
     sql = "SELECT kind, subject_id, since FROM _suspects WHERE account = ?"
-    since = {(kind, id_): at for kind, id_, at in connection.exec_driver_sql(sql, (account,))}
+    since = {(kind, id_): at for kind, id_, at in connection.execute(sql, (account,))}
     suspects = held_subjects.load_suspects(connection, account)
     losing = {row.conversation_id for row in suspects.messages}
     newest = (rows.select(connection, Message, _NEWEST, {"account": account, "id": id_}) for id_ in losing)

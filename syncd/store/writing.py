@@ -1,16 +1,16 @@
 """The one writer: a thread that takes observations from a bounded queue and commits as many at once as are waiting."""
 
 import asyncio
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, Queue
+from sqlite3 import Connection
 from threading import Thread
 from typing import Any, Protocol, cast
 
 from msgspec import convert, json
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from syncd.core.held import HeldAccount
 from syncd.core.model import Event, Instant
@@ -77,7 +77,7 @@ class StoreWriter:
     async def fetch_due(self, account: str, now: Instant) -> list[tuple[str, str]]:
         """Kind and subject of all that is owed and due, oldest first."""
         sql = "SELECT kind, subject_id FROM _owed WHERE account = ? AND due_at <= ? ORDER BY due_at, rowid"
-        found = await self.read(lambda connection: connection.exec_driver_sql(sql, (account, now)).fetchall())
+        found = await self.read(lambda connection: connection.execute(sql, (account, now)).fetchall())
         return [(kind, subject_id) for kind, subject_id in found]
 
     async def fetch_backlog(self, account: str) -> Backlog:
@@ -99,12 +99,12 @@ class StoreWriter:
     async def fetch_accounts(self) -> list[str]:
         """The names of all accounts that have rows and were not removed."""
         sql = "SELECT account FROM accounts WHERE removed_at IS NULL"
-        return list(await self.read(lambda connection: connection.exec_driver_sql(sql).scalars().all()))
+        return [name for (name,) in await self.read(lambda connection: connection.execute(sql).fetchall())]
 
     async def count_unread(self) -> int:
         """How many conversations of all present accounts are unread."""
         sql = "SELECT COUNT(*) FROM conversations WHERE unread_count > 0 AND gone_at IS NULL"
-        return int(await self.read(lambda connection: connection.exec_driver_sql(sql).scalar_one()))
+        return int(await self.read(lambda connection: connection.execute(sql).fetchone()[0]))
 
     async def sum_up_history(self, account: str) -> None:
         """Log in one line what the account's events about history are, and mark them as logged."""
@@ -112,15 +112,14 @@ class StoreWriter:
 
     def _sum_up(self, connection: Connection, account: str) -> None:
         sql = "SELECT id, kind FROM events WHERE logged_at IS NULL AND baseline = 1 AND account = ?"
-        found = connection.exec_driver_sql(sql, (account,)).fetchall()
+        found = connection.execute(sql, (account,)).fetchall()
         if found:
             self._announcer.history(account, dict(Counter(kind for _, kind in found)))
             self._logged += [id_ for id_, _ in found]
 
     def _unlogged(self) -> list[Recorded]:
         """Events that a crash left between their commit and their log line."""
-        found = self._writer.connection.exec_driver_sql(_UNLOGGED).fetchall()
-        self._writer.connection.rollback()
+        found = self._writer.connection.execute(_UNLOGGED).fetchall()
         return [
             Recorded(id=id_, account=account, event=convert(fields | {"data": json.decode(data)}, Event))
             for id_, account, data, fields in (
@@ -155,7 +154,7 @@ class StoreWriter:
                 refuse_job(job, StoreTroubleError(f"the writer has stopped ({type(error).__name__}); restart syncd"))
 
     def _labour(self) -> None:
-        with suppress(DBAPIError):  # if the disk refuses now, the next start logs them
+        with suppress(sqlite3.Error):  # if the disk refuses now, the next start logs them
             self._announce(self._unlogged())
             self._commit([])
         while (job := self._jobs.get()) is not None:
@@ -188,7 +187,6 @@ class StoreWriter:
         try:
             assert job.query is not None  # noqa: S101 - split_runs has told the two apart
             resolve_job(job, job.query(self._writer.connection))
-            self._writer.connection.rollback()
         except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
             refuse_job(job, translated(error))
 
@@ -221,7 +219,7 @@ class StoreWriter:
             transaction = Transaction(connection)
             marked = [(self._clock.now(), id_) for id_ in self._logged]
             if marked:
-                connection.exec_driver_sql("UPDATE events SET logged_at = ? WHERE id = ?", marked)
+                connection.executemany("UPDATE events SET logged_at = ? WHERE id = ?", marked)
             done = [apply(transaction, job.observation) for job in jobs if job.observation is not None]
         del self._logged[: len(marked)]
         return done
@@ -235,6 +233,6 @@ def _backlog(connection: Connection, account: str) -> Backlog:
     )
     suspects = "SELECT COUNT(*) FROM _suspects WHERE account = ? AND kind IN ('conversation', 'message')"
     return Backlog(
-        comparisons=connection.exec_driver_sql(comparisons, {"account": account}).scalar_one(),
-        suspects=connection.exec_driver_sql(suspects, (account,)).scalar_one(),
+        comparisons=connection.execute(comparisons, {"account": account}).fetchone()[0],
+        suspects=connection.execute(suspects, (account,)).fetchone()[0],
     )

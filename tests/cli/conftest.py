@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from syncd.cli.main import run_command
 from syncd.core.times import render_time
@@ -38,7 +37,7 @@ class Mirror:
         names = ", ".join(values)
         with open_writer(self.path) as writer, writer.transaction() as connection:
             places = ", ".join(f":{name}" for name in values)
-            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({places})"), values)  # noqa: S608 - our own names
+            connection.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", values)  # noqa: S608 - our own names
 
     def add_account(self, account: str, **values: Any) -> None:
         """Add an account that is well and was polled just now."""

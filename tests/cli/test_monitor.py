@@ -153,10 +153,10 @@ def test_the_size_includes_the_log(run: Any, mirror: Any) -> None:
     from syncd.store.opening import open_writer  # noqa: PLC0415 - only here
 
     with open_writer(mirror.path) as writer, writer.transaction() as connection:
-        connection.exec_driver_sql("INSERT INTO _counters VALUES ('x', 1)")
+        connection.execute("INSERT INTO _counters VALUES ('x', 1)")
     with open_writer(mirror.path) as writer:
         with writer.transaction() as connection:
-            connection.exec_driver_sql("INSERT INTO _counters VALUES ('y', 1)")
+            connection.execute("INSERT INTO _counters VALUES ('y', 1)")
         assert log.stat().st_size > 0
         told = run("status", "--json", "--db", mirror.path).data["database"]["bytes"]
         assert told >= mirror.path.stat().st_size + log.stat().st_size

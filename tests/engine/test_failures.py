@@ -272,10 +272,10 @@ async def test_disk_that_refuses(rig: Rig) -> None:
     """A database that refuses every write ends the poll as paused, and does not end the program."""
     await rig.poll()
     rig.sim.world.add_message(rig.sim.world.longest(), "new")
-    await rig.store.read(lambda connection: connection.exec_driver_sql("PRAGMA query_only = 1"))
+    await rig.store.read(lambda connection: connection.execute("PRAGMA query_only = 1"))
     outcome = await rig.poll()
     assert outcome.verdict.state == "paused"
-    await rig.store.read(lambda connection: connection.exec_driver_sql("PRAGMA query_only = 0"))
+    await rig.store.read(lambda connection: connection.execute("PRAGMA query_only = 0"))
     await rig.poll()
     assert rig.account()["state"] == "ok"
     assert rig.differences() == []

@@ -12,7 +12,6 @@ from syncd.store import scrub
 from syncd.store.apply import Transaction
 from syncd.store.erase import erase_rows, find_scope
 from syncd.store.feed import transact
-from syncd.store.indexing import raw
 from syncd.store.opening import open_writer
 from syncd.store.planning import apply
 from syncd.store.reading import open_reader
@@ -162,7 +161,7 @@ def test_a_new_proposal_of_an_erased_person_goes_too(run: Run, person: World) ->
     )
     observe(person, ProposalRead(account="ot", now=NOW, dossier=dossier))
     with open_writer(person.path) as writer:
-        assert finish_erasures(raw(writer.connection))
+        assert finish_erasures(writer.connection)
     assert traces(person.path) == set()
     assert person.fetch("SELECT count(*) FROM _erased WHERE id IN ('p9', 'c9')") == [(2,)]
 
@@ -170,12 +169,12 @@ def test_a_new_proposal_of_an_erased_person_goes_too(run: Run, person: World) ->
 def test_a_crash_between_the_rows_and_the_file_is_made_up_for(person: World) -> None:
     """When only the rows are gone, the next start finishes the work."""
     with open_writer(person.path) as writer:
-        database = raw(writer.connection)
+        database = writer.connection
         scope = find_scope(database, "ot", "k1", None)
         transact(database, lambda: erase_rows(database, scope, NOW))
     assert json.dumps(person.fetch("SELECT subject FROM _erasures")) == '[["candidate"]]'
     with open_writer(person.path) as writer:
-        assert finish_erasures(raw(writer.connection))
+        assert finish_erasures(writer.connection)
     assert (traces(person.path), person.fetch("SELECT * FROM _erasures")) == (set(), [])
 
 
@@ -183,7 +182,7 @@ def test_a_reader_in_the_way_is_said(person: World, monkeypatch: pytest.MonkeyPa
     """While a reader needs the write-ahead log, the erasure stays owed; afterwards it is finished."""
     monkeypatch.setattr(scrub, "_PATIENCE_SECONDS", 0.0)
     with open_writer(person.path) as writer:
-        database = raw(writer.connection)
+        database = writer.connection
         reader = open_reader(person.path)
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM messages").fetchone()

@@ -3,7 +3,6 @@ from syncd.core.erasing import without_erased
 from syncd.core.model import Message
 from syncd.core.plan import Plan
 from syncd.store.erased import load_erased
-from syncd.store.indexing import raw
 from syncd.store.opening import open_writer
 from syncd.store.retention import apply_retention
 
@@ -13,7 +12,7 @@ NOW = "2026-03-11T00:00:00.000Z"
 def retain(world: World, days: int) -> dict[str, int]:
     """Apply it as of 11 March."""
     with open_writer(world.path) as writer:
-        return apply_retention(raw(writer.connection), days, NOW)
+        return apply_retention(writer.connection, days, NOW)
 
 
 def fill(world: World) -> None:
@@ -53,7 +52,7 @@ def test_what_is_too_old_does_not_come_back(world: World) -> None:
         )
     )
     with open_writer(world.path) as writer:
-        erased = load_erased(raw(writer.connection), "ot", {"old", "new", "c1"})
+        erased = load_erased(writer.connection, "ot", {"old", "new", "c1"})
     assert [getattr(row, "id", None) for row in without_erased(plan, erased).rows] == ["new"]
 
 

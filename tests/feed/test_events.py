@@ -112,7 +112,7 @@ def test_a_follower_hears_within_a_second(events: World) -> None:
         before = _processor_seconds(process.pid)
         with open_writer(events.path) as writer:
             with writer.transaction() as connection:
-                connection.exec_driver_sql("INSERT INTO events (account, kind, change_id) VALUES ('ot', 'x', 1)")
+                connection.execute("INSERT INTO events (account, kind, change_id) VALUES ('ot', 'x', 1)")
             committed = time.monotonic()
             assert json.loads(process.stdout.readline())["id"] == 6
             assert time.monotonic() - committed < 1

@@ -46,7 +46,7 @@ async def polled(store: StoreWriter, environ: dict[str, str], **settings: Any) -
 async def test_ids_choose_the_chats(store: StoreWriter, sim: Simulator) -> None:
     """`jobs` and `candidates` as lists of ids mirror just those chats."""
     outcome = await polled(store, {}, base_url=sim.openats_url, jobs=(2,), candidates=(1,))
-    found = await store.read(lambda c: c.exec_driver_sql("SELECT id FROM conversations ORDER BY id").fetchall())
+    found = await store.read(lambda c: c.execute("SELECT id FROM conversations ORDER BY id").fetchall())
     assert (outcome.verdict.state, [id_ for (id_,) in found]) == ("ok", ["candidate:1", "job:2"])
 
 

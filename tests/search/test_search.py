@@ -1,5 +1,6 @@
+import sqlite3
+
 import pytest
-from sqlalchemy.exc import IntegrityError
 
 from people import WHEN, Run, World
 
@@ -80,7 +81,7 @@ def test_the_index_follows_the_rows(run: Run, world: World) -> None:
 def test_an_undone_transaction_leaves_no_hit(run: Run, world: World) -> None:
     """What is rolled back is not in the index."""
     world.say("m", "once")
-    with pytest.raises(IntegrityError):
+    with pytest.raises(sqlite3.IntegrityError):
         world.say("m", "twice")
     assert (found(run, "once"), found(run, "twice")) == (["m"], [])
 

@@ -7,7 +7,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from syncd.errors import DatabaseError, StoreTroubleError
 from syncd.store.migrate import load_migrations
@@ -46,23 +45,23 @@ def test_writes_durably(path: Path) -> None:
     with open_writer(path) as writer, writer.transaction() as connection:
         pragmas = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 0, "busy_timeout": 5000, "temp_store": 2}
         for name, value in pragmas.items():
-            assert connection.exec_driver_sql(f"PRAGMA {name}").scalar() == value
+            assert connection.execute(f"PRAGMA {name}").fetchone()[0] == value
 
 
 def write_and_fail(writer: Writer) -> None:
     """Write, then fail, in one transaction."""
     with writer.transaction() as connection:
-        connection.exec_driver_sql("UPDATE _counters SET value = 5")
-        connection.exec_driver_sql("DELETE FROM nowhere")
+        connection.execute("UPDATE _counters SET value = 5")
+        connection.execute("DELETE FROM nowhere")
 
 
 def test_a_transaction_is_whole_or_nothing(path: Path) -> None:
     """What a failing transaction did is undone, and the next one works."""
     with open_writer(path) as writer:
-        with pytest.raises(OperationalError, match="nowhere"):
+        with pytest.raises(sqlite3.OperationalError, match="nowhere"):
             write_and_fail(writer)
         with writer.transaction() as connection:
-            assert connection.exec_driver_sql("SELECT value FROM _counters").scalar() == 0
+            assert connection.execute("SELECT value FROM _counters").fetchone()[0] == 0
 
 
 def test_a_transaction_takes_the_write_lock_at_its_start(path: Path) -> None:
@@ -80,13 +79,13 @@ def test_another_thread_may_write(path: Path) -> None:
 
         def write() -> None:
             with writer.transaction() as connection:
-                connection.exec_driver_sql("UPDATE _counters SET value = 5")
+                connection.execute("UPDATE _counters SET value = 5")
 
         thread = threading.Thread(target=write)
         thread.start()
         thread.join()
         with writer.transaction() as connection:
-            assert connection.exec_driver_sql("SELECT value FROM _counters").scalar() == 5
+            assert connection.execute("SELECT value FROM _counters").fetchone()[0] == 5
 
 
 def make_text(path: Path) -> None:

@@ -24,7 +24,7 @@ def test_reads_while_the_writer_writes(path: Path) -> None:
     """A reader sees what is committed, not what is under way, and is not in the writer's way."""
     with open_writer(path) as writer, closing(open_reader(path)) as reader:
         with writer.transaction() as connection:
-            connection.exec_driver_sql("UPDATE _counters SET value = 5")
+            connection.execute("UPDATE _counters SET value = 5")
             assert reader.execute("SELECT value FROM _counters").fetchone()[0] == 0
         assert reader.execute("SELECT value FROM _counters").fetchone()[0] == 5
 
@@ -54,7 +54,7 @@ def test_somebody_else_reads_while_the_writer_writes(shared_folder: Path, as_nob
     path = shared_folder / "syncd.db"
     with open_writer(path) as writer:
         with writer.transaction() as connection:
-            connection.exec_driver_sql("UPDATE _counters SET value = 5")
+            connection.execute("UPDATE _counters SET value = 5")
         for entry in shared_folder.iterdir():
             entry.chmod(0o444)
         shared_folder.chmod(0o555)
