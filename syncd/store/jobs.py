@@ -1,7 +1,6 @@
 """What waits in the writer's queue, and how whoever waits for it is answered."""
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 from sqlite3 import Connection
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 from msgspec import Struct
 
 from syncd.core.observations import Observation
-from syncd.errors import StoreTroubleError
 
 
 class Job(Struct, eq=False):
@@ -50,11 +48,3 @@ def refuse_job(job: Job, error: Exception) -> None:
             job.future.set_exception(error)
 
     job.loop.call_soon_threadsafe(refuse)
-
-
-def translated(error: Exception) -> Exception:
-    """What SQLite says, in our words; our own mistakes as they are."""
-    if not isinstance(error, sqlite3.Error):
-        return error
-    name = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
-    return StoreTroubleError(f"the database refused a write ({name}: {error}); free disk space or end what holds it")

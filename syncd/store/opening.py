@@ -77,7 +77,9 @@ class Writer:
                 " or restart syncd to begin a new one"
             )
         if _identify(self.path, ".lock") != self._lock:
-            raise StoreTroubleError(f"{self.path}.lock was removed, so another syncd may use the database; restart this")
+            raise StoreTroubleError(
+                f"{self.path}.lock was removed, so another syncd may use the database; restart this"
+            )
 
     def _remove_log(self) -> None:
         """The log of the file that was there before would spoil the one that is there now."""
@@ -147,7 +149,7 @@ def _connect_current(path: Path, migrations: Sequence[Migration]) -> sqlite3.Con
 
 def _identify(path: Path, suffix: str = "") -> _Identity:
     try:
-        found = os.stat(f"{path}{suffix}")
+        found = path.with_name(path.name + suffix).stat()
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino

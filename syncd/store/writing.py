@@ -4,26 +4,25 @@ import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from queue import Empty, Queue
 from sqlite3 import Connection
 from threading import Thread
 from typing import Any, Protocol, cast
 
-from msgspec import convert, json
-
 from syncd.core.held import HeldAccount
-from syncd.core.model import Event, Instant
+from syncd.core.model import Instant
 from syncd.core.observations import Observation
 from syncd.core.outgoing import Outgoing
-from syncd.errors import StoreTroubleError
+from syncd.errors import DatabaseError, StoreTroubleError
 from syncd.protocols import Backlog, Clock
 from syncd.store.apply import Applied, Recorded, Transaction
 from syncd.store.held import load_account
-from syncd.store.jobs import Job, refuse_job, resolve_job, split_runs, translated
+from syncd.store.jobs import Job, refuse_job, resolve_job, split_runs
 from syncd.store.opening import Writer
 from syncd.store.outbox import load_one, load_waiting
 from syncd.store.planning import apply
+from syncd.store.refusals import is_doubtful, is_trouble, translated
+from syncd.store.unlogged import load_unlogged
 
 _MOST_AT_ONCE = 64
 
@@ -38,18 +37,11 @@ class Announcer(Protocol):
         """One line for the events of an account that are about history, counted by kind."""
 
 
-_UNLOGGED_FIELDS = ("kind", "conversation_id", "message_id", "proposal_id", "occurred_at")
-_UNLOGGED = (
-    "SELECT id, account, data, kind, conversation_id, message_id, proposal_id, occurred_at"
-    " FROM events WHERE logged_at IS NULL AND baseline = 0 ORDER BY id"
-)
-
-
 class StoreWriter:
     """Fulfils protocols.Store on the one connection that writes.
 
     Observations that wait at the same time share a commit. Events are announced after it, in the order of their ids,
-    and marked as logged in the next.
+    and marked as logged in the next. `files_used` counts the files that were the database, one after the other.
     """
 
     def __init__(self, writer: Writer, clock: Clock, announcer: Announcer) -> None:
@@ -59,6 +51,8 @@ class StoreWriter:
         self._jobs: Queue[Job | None] = Queue()
         self._places = asyncio.Semaphore(4 * _MOST_AT_ONCE)
         self._logged: list[int] = []
+        self._has_leftovers = True
+        self.files_used = 1
         self._rows: Counter[str] = Counter()
         self._thread = Thread(target=self._work, name="syncd-writer", daemon=True)
 
@@ -117,16 +111,6 @@ class StoreWriter:
             self._announcer.history(account, dict(Counter(kind for _, kind in found)))
             self._logged += [id_ for id_, _ in found]
 
-    def _unlogged(self) -> list[Recorded]:
-        """Events that a crash left between their commit and their log line."""
-        found = self._writer.connection.execute(_UNLOGGED).fetchall()
-        return [
-            Recorded(id=id_, account=account, event=convert(fields | {"data": json.decode(data)}, Event))
-            for id_, account, data, fields in (
-                (row[0], row[1], row[2] or "{}", dict(zip(_UNLOGGED_FIELDS, row[3:], strict=True))) for row in found
-            )
-        ]
-
     async def read(self, query: Callable[[Connection], Any]) -> Any:
         """Ask the writer's connection, between transactions."""
         return await self._ask(Job(self._future(), asyncio.get_running_loop(), query=query))
@@ -154,20 +138,28 @@ class StoreWriter:
                 refuse_job(job, StoreTroubleError(f"the writer has stopped ({type(error).__name__}); restart syncd"))
 
     def _labour(self) -> None:
-        with suppress(sqlite3.Error):  # if the disk refuses now, the next start logs them
-            self._announce(self._unlogged())
-            self._commit([])
+        self._log_leftovers()
         while (job := self._jobs.get()) is not None:
+            if self._has_leftovers:
+                self._log_leftovers()
             batch = [job, *self._waiting()]
             for part in split_runs(batch):
-                if part[0].query is not None:
-                    self._answer(part[0])
-                else:
-                    self._commit(part)
+                (self._commit if part[0].query is None else self._answer)(part)
             if self._logged and self._jobs.empty():
                 self._commit([])
         if self._logged:  # the end was in the queue before the last line was marked
             self._commit([])
+
+    def _log_leftovers(self) -> None:
+        """Log what the process before this one, or the one that made this file, left unlogged; later if refused now."""
+        try:
+            self._make_sure()
+            left = load_unlogged(self._writer.connection)
+        except (sqlite3.Error, StoreTroubleError):
+            return
+        self._has_leftovers = False
+        self._announce([recorded for recorded in left if recorded.id not in self._logged])
+        self._commit([])
 
     def _waiting(self) -> list[Job]:
         """What else is in the queue already; the end is left for the next round."""
@@ -183,23 +175,24 @@ class StoreWriter:
             found.append(job)
         return found
 
-    def _answer(self, job: Job) -> None:
+    def _answer(self, jobs: list[Job]) -> None:
+        (job,) = jobs
         try:
             assert job.query is not None  # noqa: S101 - split_runs has told the two apart
+            self._make_sure()
             resolve_job(job, job.query(self._writer.connection))
         except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
-            refuse_job(job, translated(error))
+            self._refuse(jobs, error)
 
     def _commit(self, jobs: list[Job]) -> None:
         try:
             done = self._transact(jobs)
         except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
-            if len(jobs) > 1:  # one bad observation must not take the others with it
+            if len(jobs) > 1 and not is_trouble(error):  # one bad observation must not take the others with it
                 for job in jobs:
                     self._commit([job])
                 return
-            for job in jobs:
-                refuse_job(job, translated(error))
+            self._refuse(jobs, error)
             return
         events = [recorded for applied in done for recorded in applied.events]
         for job, applied in zip(jobs, done, strict=True):
@@ -209,12 +202,30 @@ class StoreWriter:
         for job, applied in zip(jobs, done, strict=True):
             resolve_job(job, applied.answer)
 
+    def _refuse(self, jobs: list[Job], error: Exception) -> None:
+        if is_doubtful(error):
+            self._writer.doubt()
+        for job in jobs:
+            refuse_job(job, translated(error))
+
+    def _make_sure(self) -> None:
+        """Be on the database's own file; raises StoreTroubleError, once also for a file that took its place."""
+        try:
+            replaced = self._writer.make_sure()
+        except DatabaseError as error:
+            raise StoreTroubleError(str(error)) from error
+        if replaced:
+            self.files_used += 1
+            self._logged, self._has_leftovers = [], True
+            raise StoreTroubleError(f"{self._writer.path} was replaced while syncd used it; the new file is taken up")
+
     def _announce(self, events: list[Recorded]) -> None:
         if events:
             self._announcer.events(events)
             self._logged += [recorded.id for recorded in events]
 
     def _transact(self, jobs: list[Job]) -> list[Applied]:
+        self._make_sure()
         with self._writer.transaction() as connection:
             transaction = Transaction(connection)
             marked = [(self._clock.now(), id_) for id_ in self._logged]
