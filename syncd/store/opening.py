@@ -17,7 +17,6 @@ from syncd.store.identity import (
     fetch_version,
 )
 from syncd.store.indexing import index_due
-from syncd.store.lineage import begin_lineage
 from syncd.store.migrate import Migration, load_migrations, make_durable, migrate
 from syncd.store.reading import connect_without_trace
 from syncd.store.refusals import is_passing, translated
