@@ -222,7 +222,7 @@ class PublishedRow(Row, table=True):
     __tablename__ = "_published"
     target: str = Field(primary_key=True)
     follows: int = 0
-    change_id: int = 0
+    place: int = 0
     published_at: str | None = None
     error: str | None = None
     tries: int = 0

@@ -16,7 +16,7 @@ import pytest
 from syncd.errors import DatabaseError
 from syncd.store.migrate import KEEP_COPIES, Migration, find_copies, load_migrations, remove_copies
 from syncd.store.opening import open_writer
-from syncd.store.reading import open_reader
+from syncd.store.reading import connect_read_only
 
 GOOD = Migration(2, "CREATE TABLE added (x TEXT);\nUPDATE _counters SET value = 7;\n")
 BAD = Migration(2, "CREATE TABLE added (x TEXT);\nUPDATE _counters SET value = 7;\nINSERT INTO nowhere VALUES (1);\n")
@@ -30,7 +30,7 @@ endless = (
     "CREATE TABLE added (x TEXT);\\nUPDATE _counters SET value = 7;\\n"
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n;\\n"
 )
-open_writer(Path(sys.argv[1]), migrations=[*load_migrations(), Migration(2, endless)])
+open_writer(Path(sys.argv[1]), migrations=[*load_migrations()[:1], Migration(2, endless)])
 """
 
 
@@ -118,7 +118,7 @@ def test_the_copy_is_the_old_database(path: Path) -> None:
     assert copy.stat().st_mode & 0o777 == 0o640
     assert look(copy, "PRAGMA user_version") == 1
     assert look(copy, "PRAGMA journal_mode") == "delete"
-    with closing(open_reader(copy)) as connection:
+    with closing(connect_read_only(copy)) as connection:
         assert connection.execute("SELECT value FROM _counters").fetchone()[0] == 0
 
 
