@@ -17,6 +17,7 @@ from syncd.store.identity import (
     fetch_version,
 )
 from syncd.store.indexing import index_due
+from syncd.store.lineage import begin_lineage
 from syncd.store.migrate import Migration, load_migrations, make_durable, migrate
 from syncd.store.reading import connect_without_trace
 from syncd.store.refusals import is_passing, translated
@@ -139,6 +140,7 @@ def _connect_current(path: Path, migrations: Sequence[Migration]) -> sqlite3.Con
         for setting in _SETTINGS:
             connection.execute(setting)
         migrate(connection, path, migrations)
+        begin_lineage(connection)
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # from here on there is a log
     except BaseException:
         connection.close()
