@@ -30,7 +30,7 @@ max_connections = 60
 fsync = {fsync}
 # What a careless query depends on is not what it expects.
 timezone = 'Asia/Kathmandu'
-datestyle = 'SQL, DMY'
+datestyle = 'ISO, DMY'
 extra_float_digits = 0
 """
 _RULES = """

@@ -1,5 +1,6 @@
 """One PostgreSQL for the whole run, and a database of its own for each test."""
 
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,11 @@ import psycopg
 import pytest
 
 from postgres import PostgresServer, postgres_server, unused_name
+from publish.pair import Pair, create_schema
+from store.conftest import ago, database, insert, say
+
+__all__ = ["ago", "database", "insert", "say"]
+"""Fixtures of the store's tests that fill a mirror by hand."""
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +48,17 @@ def reader(target: str) -> Iterator[psycopg.Connection]:
     """A connection to that database with the schema `syncd` on its search path; each statement commits itself."""
     with psycopg.connect(target, autocommit=True, options="-c search_path=syncd") as connection:
         yield connection
+
+
+@pytest.fixture(scope="session")
+def views(server: PostgresServer) -> Iterator[psycopg.Connection]:
+    """The published schema, in which each comparison puts rows of its own."""
+    with psycopg.connect(server.url("views"), autocommit=True, options="-c search_path=syncd") as connection:
+        create_schema(connection)
+        yield connection
+
+
+@pytest.fixture
+def pair(database: sqlite3.Connection, views: psycopg.Connection) -> Pair:
+    """The database that the test fills, and what is published of it."""
+    return Pair(database, views)
