@@ -2,11 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,8 +49,8 @@ def configure(home: Path, url: str, **settings: Any) -> Path:
     return home / ".local" / "state" / "syncd" / "syncd.db"
 
 
-def measure(command: Sequence[str], environ: Mapping[str, str]) -> Measured:
-    """Run to the end; RuntimeError with the last of what it said when it fails."""
+def measure(command: Sequence[str], environ: Mapping[str, str], *, codes: Container[int] = (0,)) -> Measured:
+    """Run to the end; RuntimeError with the last of what it said when its exit code is none of these."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         began = time.perf_counter()
         process = subprocess.Popen(command, env=environ, stdout=out, stderr=err, stdin=subprocess.DEVNULL)  # noqa: S603 - ours
@@ -56,9 +58,23 @@ def measure(command: Sequence[str], environ: Mapping[str, str]) -> Measured:
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         said, complained = _read(out), _read(err)
-    if process.returncode:
+    if process.returncode not in codes:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {complained[-2000:]}")
     return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, _told(said))
+
+
+@contextmanager
+def running(command: Sequence[str], environ: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that runs while the body does, and is then asked to end; RuntimeError if it failed meanwhile."""
+    with tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=err)  # noqa: S603 - ours
+        try:
+            yield process
+        finally:
+            process.terminate()
+            code = process.wait()
+        if code not in (0, -signal.SIGTERM):
+            raise RuntimeError(f"{' '.join(command)} ended with {code}: {_read(err)[-2000:]}")
 
 
 def cpu_of(pid: int) -> float:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import first_pass
+from benchmarks import commands, delay, first_pass, idle, memory, readers, second_run
 from benchmarks.report import Report, describe_machine, say
 
 Scenario = Callable[[argparse.Namespace], Report]
@@ -19,6 +19,12 @@ def _first_pass(measure: Callable[..., Report]) -> Scenario:
 SCENARIOS: dict[str, Scenario] = {
     "a": _first_pass(first_pass.measure_without_latency),
     "b": _first_pass(first_pass.measure_with_latency),
+    "c": lambda options: idle.measure_idle(quick=options.quick),
+    "d": lambda options: delay.measure_delay(quick=options.quick),
+    "e": lambda options: memory.measure_memory(quick=options.quick),
+    "f": lambda options: readers.measure_readers(options.rounds, quick=options.quick),
+    "second-run": lambda options: second_run.measure_second_runs(with_dlt=not options.without_dlt),
+    "commands": lambda options: commands.measure_commands(quick=options.quick),
 }
 
 

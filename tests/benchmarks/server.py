@@ -29,7 +29,7 @@ class Site:
     def __init__(self, inbox: Inbox, *, kept: bool) -> None:
         self._inbox = inbox
         self._kept: dict[tuple[Any, ...], bytes | None] | None = {} if kept else None
-        self.requests = self.sent_bytes = 0
+        self.requests = self.sent_bytes = self.polls = 0
 
     def answer(self, target: str) -> Answer:
         """Status and body; everything but the control page is counted."""
@@ -42,7 +42,12 @@ class Site:
         return status, body
 
     def _figures(self) -> bytes:
-        figures = {"requests": self.requests, "bytes": self.sent_bytes, "cpu": time.process_time()}
+        figures = {
+            "requests": self.requests,
+            "bytes": self.sent_bytes,
+            "polls": self.polls,
+            "cpu": time.process_time(),
+        }
         return json.dumps(figures).encode()
 
     def _find(self, path: str, words: dict[str, str]) -> Answer:
@@ -59,6 +64,7 @@ class Site:
     def _list(self, words: dict[str, str]) -> bytes:
         unread_only = words.get("unreadOnly") in ("true", "1")
         start, limit = int(words.get("cursor", 0)), int(words.get("limit", 20))
+        self.polls += unread_only  # which is asked for once a poll
         page = self._once(("list", start, limit, unread_only))
         assert page is not None
         return page

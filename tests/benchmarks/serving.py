@@ -20,15 +20,21 @@ IN_FLIGHT: Final = 16
 
 @dataclass(frozen=True)
 class Figures:
-    """What the server has seen so far: requests, bytes of bodies sent, its own CPU seconds."""
+    """What the server has seen so far: requests, bytes of bodies sent, polls begun, its own CPU seconds."""
 
     requests: int
     bytes: int
+    polls: int
     cpu: float
 
     def __sub__(self, before: "Figures") -> "Figures":
         """What came after `before`."""
-        return Figures(self.requests - before.requests, self.bytes - before.bytes, self.cpu - before.cpu)
+        return Figures(
+            requests=self.requests - before.requests,
+            bytes=self.bytes - before.bytes,
+            polls=self.polls - before.polls,
+            cpu=self.cpu - before.cpu,
+        )
 
 
 @dataclass(frozen=True)
