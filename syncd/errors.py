@@ -1,5 +1,10 @@
 """Every error: what happened, what to do, whether to retry, which exit code."""
 
+import errno
+
+PASSING_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+"""The system's errors that a disk gets over: full, read-only, ailing. What they hinder is a StoreTroubleError."""
+
 
 class SyncdError(Exception):
     """Something a person can read and act on; `exit_code` is what a command ends with."""
@@ -92,3 +97,14 @@ class RateLimitedError(FetchError):
     def __init__(self, message: str, *, retry_after: float, request_id: str | None = None) -> None:
         super().__init__(message, reason="RATE_LIMITED", request_id=request_id, status=429)
         self.retry_after = retry_after
+
+
+class PublishError(SyncdError):
+    """The PostgreSQL database can't be published to; `exit_code` says whether it is away, refuses us, or is another's.
+
+    69 away, full, read-only or too slow · 77 it refuses the user · 78 its schema or an account is not ours to write.
+    """
+
+    def __init__(self, message: str, *, exit_code: int = 69) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

@@ -12,9 +12,10 @@ def begin_lineage(connection: sqlite3.Connection) -> None:
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = '_lineage'").fetchone():
         return  # a schema of before
     mark = secrets.token_hex(8)
+    leave = f"INSERT OR IGNORE INTO _lineage (mark, change_id) VALUES ('{mark}', new.value)"  # noqa: S608 - hex digits
     connection.execute(
-        "CREATE TEMP TRIGGER lineage AFTER UPDATE OF value ON main._counters WHEN new.name = 'change_id' BEGIN"
-        f" INSERT OR IGNORE INTO _lineage (mark, change_id) VALUES ('{mark}', new.value); END"
+        "CREATE TEMP TRIGGER lineage AFTER UPDATE OF value ON main._counters WHEN new.name = 'change_id'"
+        f" BEGIN {leave}; END"
     )
 
 

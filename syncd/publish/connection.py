@@ -1,0 +1,79 @@
+"""A connection to the target: short of patience, and cut off in an instant."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+
+from syncd.publish.troubles import explain, explain_connecting
+
+_CONNECT_SECONDS = 10
+_SETTINGS = (
+    "SET statement_timeout = '300s'",
+    "SET lock_timeout = '10s'",
+    # If we vanish, what we have locked is free again for whoever comes next.
+    "SET idle_in_transaction_session_timeout = '60s'",
+)
+
+
+class Line:
+    """One session; `target` is what messages call it, `schema` where the tables are."""
+
+    def __init__(self, connection: "psycopg.Connection", target: str, schema: str) -> None:
+        self._connection = connection
+        self.target = target
+        self.schema = schema
+
+    @contextmanager
+    def transaction(self) -> Iterator["psycopg.Cursor"]:
+        """Commit what is done inside, all or nothing; raises PublishError. The line is of no use after an error."""
+        try:
+            with self._connection.cursor() as cursor:
+                yield cursor
+            self._connection.commit()
+        except psycopg.Error as error:
+            self.close()
+            raise explain(error, self.target) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def cut(self) -> None:
+        """Break whatever waits for the server, from a signal or another thread: it fails at once."""
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._connection.fileno())) as end:
+            end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go without waiting for the server; what is not committed is undone there."""
+        self.cut()
+        self._connection.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more can be asked."""
+        return bool(self._connection.closed)
+
+
+def connect(url: str, password: str | None, target: str, schema: str) -> Line:
+    """Raises PublishError; libpq's own ways to a password work where `password` is None."""
+    given: dict[str, Any] = {} if password is None else {"password": password}
+    try:
+        # No prepared statements: a pooler may hand each transaction to another session.
+        connection = psycopg.connect(
+            url,
+            connect_timeout=_CONNECT_SECONDS,
+            application_name="syncd",
+            client_encoding="utf8",
+            prepare_threshold=None,
+            **given,
+        )
+    except psycopg.Error as error:
+        raise explain_connecting(error, target) from None
+    line = Line(connection, target, schema)
+    with line.transaction() as cursor:
+        for setting in _SETTINGS:
+            cursor.execute(setting)
+    return line

@@ -1,0 +1,100 @@
+"""What is published: the rows that changed behind a place, each batch as of one instant. Reads only."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from syncd.errors import DatabaseError, StoreTroubleError
+from syncd.store.lineage import read_identity, read_mark
+from syncd.store.reading import open_reader
+from syncd.store.snapshot_reading import Source, read_change_id, read_sources
+
+
+class Changes:
+    """A connection that looks at the database whenever it is asked to; fulfils publish's interface of that name."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises DatabaseError, NoDatabaseError."""
+        self._path = path
+        self._database = open_reader(path)
+        self._sources = {one.name: one for one in read_sources(self._database, deletions=False) if one.kind == "table"}
+
+    def read_version(self) -> int:
+        """A number that is another after every commit of another connection."""
+        return int(self._database.execute("PRAGMA data_version").fetchone()[0])
+
+    @contextmanager
+    def look(self) -> Iterator["Snapshot"]:
+        """The database as it is at this instant, for as long as the context lasts; raises StoreTroubleError."""
+        try:
+            self._database.execute("BEGIN")
+            yield Snapshot(self._database, self._sources)
+        except sqlite3.Error as error:
+            raise StoreTroubleError(f"{self._path} can't be read ({error}); see syncd doctor") from error
+        finally:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
+
+
+class Snapshot:
+    """The database at one instant."""
+
+    def __init__(self, database: sqlite3.Connection, sources: dict[str, Source]) -> None:
+        self._database = database
+        self._sources = sources
+        self.newest = read_change_id(database)
+
+    def read_identity(self) -> str:
+        """What tells this database, and every copy of it, from any other."""
+        return read_identity(self._database)
+
+    def read_mark(self, change_id: int) -> str:
+        """The line of the database's history that this change is on."""
+        return read_mark(self._database, change_id)
+
+    def read_accounts(self) -> list[str]:
+        """Every account that has rows, removed ones too."""
+        return [row[0] for row in self._database.execute("SELECT account FROM accounts ORDER BY account")]
+
+    def find_end(self, place: int, end: int, rows: int) -> int:
+        """The last change of a batch from behind `place` to `end` at most, with some `rows` of each table at most."""
+        for name in (*self._sources, "_deletions"):
+            query = f"SELECT change_id FROM {name} WHERE change_id > ? ORDER BY change_id LIMIT 1 OFFSET ?"  # noqa: S608 - a name from the schema
+            found = self._database.execute(query, (place, rows)).fetchone()
+            end = min(end, found[0]) if found else end
+        return end
+
+    def read_rows(
+        self, table: str, columns: Sequence[str], accounts: Sequence[str], span: tuple[int, int]
+    ) -> Iterator[tuple[Any, ...]]:
+        """The rows that were last changed behind the span's first change and up to its last."""
+        # The plus keeps SQLite from looking for all rows of the account.
+        query = (
+            f"SELECT {self._list(table, columns)} FROM {table} WHERE change_id > ? AND change_id <= ?"  # noqa: S608 - names from the schema
+            " AND +account IN (SELECT value FROM json_each(?))"
+        )
+        return self._database.execute(query, (*span, json.dumps(list(accounts))))
+
+    def read_keys(self, table: str, columns: Sequence[str], accounts: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        """These columns of every row."""
+        query = f"SELECT {self._list(table, columns)} FROM {table} WHERE account IN (SELECT value FROM json_each(?))"  # noqa: S608 - the same
+        return self._database.execute(query, (json.dumps(list(accounts)),))
+
+    def read_deletions(self, span: tuple[int, int]) -> Iterator[tuple[str, list[Any]]]:
+        """The table and the key of each row that was deleted in that span, one table after the other."""
+        query = 'SELECT table_name, "key" FROM _deletions WHERE change_id > ? AND change_id <= ? ORDER BY table_name'
+        for table, key in self._database.execute(query, span):
+            yield table, json.loads(key)
+
+    def _list(self, table: str, columns: Sequence[str]) -> str:
+        known = {name for name, _ in self._sources[table].columns} if table in self._sources else set()
+        if strange := sorted(set(columns) - known):
+            raise DatabaseError(f"the table {table} has no column {', '.join(strange)}; update syncd")
+        return ", ".join(columns)
