@@ -69,10 +69,39 @@ MIRRORS = st.fixed_dictionaries(
 )
 
 
+THREAD = st.lists(
+    st.fixed_dictionaries(
+        {
+            "id": st.sampled_from([*_NAMES, "A", "z", "É", "11", "2"]),
+            "is_from_viewer": st.sampled_from([None, 0, 0, 1, 1]),
+            "is_system": st.sampled_from([None, 0, 0, 0, 1]),
+            "created_at": moments,
+            "gone_at": st.sampled_from([None, None, None, "2026-03-02T00:00:00.000Z"]),
+        }
+    ),
+    min_size=2,
+    max_size=10,
+    unique_by=lambda row: row["id"],
+)
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=MIRRORS)
-def test_made_up_threads(pair: Pair, rows: dict[str, list[dict[str, Any]]]) -> None:
+def test_made_up_mirrors(pair: Pair, rows: dict[str, list[dict[str, Any]]]) -> None:
     """Whatever a mirror holds, accounts that it does not know included, each view has the same rows on both."""
+    compare(pair, rows)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(thread=THREAD)
+def test_made_up_threads(pair: Pair, thread: list[dict[str, Any]]) -> None:
+    """Whoever speaks when in a thread, its turns and its wait are the same on both."""
+    messages = [{"account": "ot", "conversation_id": "c"} | row for row in thread]
+    compare(pair, {"conversations": [{"account": "ot", "id": "c"}], "messages": messages})
+
+
+def compare(pair: Pair, rows: dict[str, list[dict[str, Any]]]) -> None:
+    """Put these rows, and no others of their tables, into the mirror; hold it and its copy against each other."""
     for table, some in rows.items():
         pair.mirror.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
         for row in some:
