@@ -27,6 +27,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "syncd.cli.feeding": ("events",),
     "syncd.cli.sending": ("send", "outbox", "open-conversation"),
     "syncd.cli.exporting": ("export",),
+    "syncd.cli.publishing": ("publish",),
     "syncd.cli.erasing": ("purge",),
     "syncd.cli.operating": ("doctor", "backup", "install-service"),
     "syncd.cli.setup": ("init",),

@@ -21,6 +21,7 @@ SECOND_LOOK_SECONDS = 600.0
 _FIRST_BACKOFF = 60.0
 _LONGEST_BACKOFF = 6 * 3600.0
 _FIRST_TROUBLE = 5.0
+_LONGEST_PUBLISH_WAIT = 60.0
 _LONGEST_TROUBLE = 300.0
 
 
@@ -32,6 +33,11 @@ def backoff(tries: int) -> float:
 def trouble_wait(troubles: int, poll_seconds: float) -> float:
     """Seconds until an account in trouble for so many polls in a row is tried again: doubling, up to five minutes."""
     return min(max(_FIRST_TROUBLE, poll_seconds) * 2.0 ** min(troubles - 1, 30), max(_LONGEST_TROUBLE, poll_seconds))
+
+
+def publish_wait(tries: int) -> float:
+    """Seconds until a target that could not be published to so many times in a row is tried again: 1, 2, 4 … 60."""
+    return min(2.0 ** min(tries - 1, 30), _LONGEST_PUBLISH_WAIT)
 
 
 def next_interval(interval: float, *, busy: bool, poll_seconds: float, idle_seconds: float) -> float:

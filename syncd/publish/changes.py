@@ -37,6 +37,16 @@ class Snapshot(Protocol):
         """The table and the key of each row that was deleted in that span, one table after the other."""
 
 
+class Patient(Protocol):
+    """Who looks after it that the target is not waited for in vain."""
+
+    def expect(self) -> None:
+        """Something is asked of the target, or it has just got on."""
+
+    def rest(self) -> None:
+        """Nothing is asked of it."""
+
+
 class Changes(Protocol):
     """The mirror, looked at as often as one likes."""
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import psycopg
 
+from syncd.errors import PublishError
 from syncd.publish.troubles import explain, explain_connecting
 
 _CONNECT_SECONDS = 10
 _SETTINGS = (
-    "SET statement_timeout = '300s'",
+    "SET statement_timeout = '110s'",  # so that the server's own word comes before our patience ends
     "SET lock_timeout = '10s'",
     # If we vanish, what we have locked is free again for whoever comes next.
     "SET idle_in_transaction_session_timeout = '60s'",
@@ -26,6 +27,7 @@ class Line:
         self._connection = connection
         self.target = target
         self.schema = schema
+        self._cut_because: str | None = None
 
     @contextmanager
     def transaction(self) -> Iterator["psycopg.Cursor"]:
@@ -36,13 +38,16 @@ class Line:
             self._connection.commit()
         except psycopg.Error as error:
             self.close()
+            if self._cut_because is not None:
+                raise PublishError(f"{self.target} {self._cut_because}; see what keeps it busy") from None
             raise explain(error, self.target) from None
         except BaseException:
             self.close()
             raise
 
-    def cut(self) -> None:
-        """Break whatever waits for the server, from a signal or another thread: it fails at once."""
+    def cut(self, because: str | None = None) -> None:
+        """Break whatever waits for the server, from a signal's handler: it fails at once, and says `because`."""
+        self._cut_because = self._cut_because or because
         with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._connection.fileno())) as end:
             end.shutdown(socket.SHUT_RDWR)
 

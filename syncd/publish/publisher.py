@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from syncd.errors import PublishError
-from syncd.publish.changes import Changes, Snapshot
+from syncd.publish.changes import Changes, Patient, Snapshot
 from syncd.publish.connection import Line
 from syncd.publish.places import Place, advance, claim, judge, lock_places, take_over
 from syncd.publish.rows import Rows
@@ -39,24 +39,19 @@ class Publisher:
     Nothing that it knows outlives an error: the places in the target are the only truth about what is there.
     """
 
-    def __init__(self, changes: Changes, connect: Callable[[], Line], alive: Callable[[], None]) -> None:
-        """`alive` is called whenever the target has answered or taken something."""
+    def __init__(self, changes: Changes, connect: Callable[[], Line], patience: Patient) -> None:
         self._changes = changes
         self._connect = connect
-        self._alive = alive
+        self._patience = patience
         self._line: Line | None = None
         self._tables: tuple[Table, ...] = ()
         self._version = 0
         self._place = -1
         self._refusal: PublishError | None = None
 
-    @property
-    def line(self) -> Line | None:
-        """The connection, while there is one."""
-        return self._line
-
     def take_over(self) -> None:
         """Begin every account of the mirror again, whoever has published it; raises PublishError."""
+        self._patience.expect()
         line = self._open()
         with line.transaction() as cursor, self._changes.look() as snapshot:
             take_over(cursor, line, snapshot.read_accounts(), snapshot)
@@ -76,6 +71,8 @@ class Publisher:
         except BaseException:
             self.close()
             raise
+        finally:
+            self._patience.rest()
         total.place, total.refusal = self._place, self._refusal
         return total
 
@@ -95,12 +92,12 @@ class Publisher:
         if self._line is None or self._line.closed:
             self._place = -1
             self._line = self._connect()
-            self._alive()
             self._version, self._tables = prepare(self._line)
         return self._line
 
     def _step(self) -> Done | None:
         """One batch in one transaction; None when the target has all."""
+        self._patience.expect()
         line = self._open()
         with self._changes.look() as early:
             accounts = early.read_accounts()
@@ -110,13 +107,13 @@ class Publisher:
             with self._changes.look() as snapshot:
                 places = self._claim_missing(cursor, line, snapshot, accounts, places)
                 check_version(version, line)
-                return self._publish(Rows(cursor, line.schema, self._alive), cursor, line, snapshot, places)
+                return self._publish(Rows(cursor, line.schema, self._patience), cursor, line, snapshot, places)
 
     def _claim_missing(
         self, cursor: "psycopg.Cursor", line: Line, snapshot: Snapshot, accounts: list[str], places: dict[str, Place]
     ) -> dict[str, Place]:
         missing = [account for account in accounts if account not in places]
-        rows = Rows(cursor, line.schema, self._alive)
+        rows = Rows(cursor, line.schema, self._patience)
         for account in missing:
             claim(cursor, line, account, snapshot, fresh=not rows.holds(self._tables, account))
         return lock_places(cursor, line, accounts)[1] if missing else places

@@ -1,13 +1,13 @@
 """Rows on their way into the target: copied where nothing can be yet, else put in the place of what is there."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
 
-from syncd.publish.changes import Snapshot
+from syncd.publish.changes import Patient, Snapshot
 from syncd.publish.target_schema import Table
 from syncd.publish.values import fit_rows
 
@@ -29,12 +29,12 @@ _BY_TYPE = {
 
 
 class Rows:
-    """Writes the tables of one schema inside a transaction; calls `alive` whenever it has got on."""
+    """Writes the tables of one schema inside a transaction, and tells its `patience` whenever it has got on."""
 
-    def __init__(self, cursor: "psycopg.Cursor", schema: str, alive: Callable[[], None]) -> None:
+    def __init__(self, cursor: "psycopg.Cursor", schema: str, patience: Patient) -> None:
         self._cursor = cursor
         self._schema = schema
-        self._alive = alive
+        self._patience = patience
 
     def holds(self, tables: Iterable[Table], account: str) -> bool:
         """Whether any row of the account is there."""
@@ -62,7 +62,7 @@ class Rows:
                 for row in group:
                     copy.write_row(row)
                 count += len(group)
-                self._alive()
+                self._patience.expect()
                 group = list(islice(fitting, _AT_ONCE))
         return count
 
@@ -74,7 +74,7 @@ class Rows:
             statement = statement or self._build_put(table)
             self._cursor.execute(statement, _columns_of(group))
             count += self._cursor.rowcount
-            self._alive()
+            self._patience.expect()
         return count
 
     def _build_put(self, table: Table) -> sql.Composed:
@@ -108,7 +108,7 @@ class Rows:
                 statement = sql.SQL("DELETE FROM {} WHERE account = ANY(%s) AND id = ANY(%s::bigint[])")
                 self._cursor.execute(statement.format(self._name(table)), [list(accounts), short])
                 count += self._cursor.rowcount
-            self._alive()
+            self._patience.expect()
         return count
 
     def _delete_full(self, table: Table, keys: list[Row], accounts: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from syncd.errors import StoreTroubleError
 from syncd.store.erase import purge
 from syncd.store.feed import note_place
+from syncd.store.publishing import leave_targets, note_published
 from syncd.store.retention import apply_retention
 from syncd.store.scrub import finish_erasures, note_backup
 
@@ -20,7 +21,14 @@ def _keep_up(database: sqlite3.Connection, words: dict[str, Any], now: str) -> d
     return {"clean": clean, "rows": apply_retention(database, int(words.get("retention_days") or 0), now)}
 
 
-ERRANDS: Mapping[str, Errand] = {"consumer": note_place, "purge": purge, "backup_made": note_backup, "upkeep": _keep_up}
+ERRANDS: Mapping[str, Errand] = {
+    "consumer": note_place,
+    "purge": purge,
+    "backup_made": note_backup,
+    "upkeep": _keep_up,
+    "published": note_published,
+    "publish_only": leave_targets,
+}
 """By the name of the holder's verb."""
 
 
