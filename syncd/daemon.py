@@ -17,8 +17,10 @@ from syncd.engine.account import BaseMirror
 from syncd.engine.outcome import Outcome
 from syncd.errors import ConfigError, SyncdError
 from syncd.holder import Holder
+from syncd.ops.companion import Companion
 from syncd.ops.notify import Supervisor
 from syncd.ops.service import Meter, Outlets, Service, Wishes
+from syncd.publish.address import follow_words, name_target
 from syncd.sources.heartbeat import send_heartbeat
 from syncd.store.figures import measure_files, read_figures
 
@@ -67,6 +69,7 @@ class Daemon:
         self.service = _build_service(supervisor, self)
         self._reload = reload
         self._reloading = asyncio.Lock()
+        self._publishing = Companion("publish", self)
         self._polls: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         # A poll that comes late is still wanted, and wanted once.
@@ -83,12 +86,14 @@ class Daemon:
         self._scheduler.add_job(self._keep_up, "interval", days=1, next_run_time=datetime.now(UTC))
         self.service.open(_wishes(self.holder.settings))
         self.log("daemon.started", accounts=len(self.holder.mirrors))
+        await self._publish()
         await self.stopping.wait()
         self.service.say_stopping()
         self._scheduler.shutdown(wait=False)
         for task in (*self._polls.values(), *self._tasks):
             task.cancel()
         await asyncio.gather(*self._polls.values(), *self._tasks, return_exceptions=True)
+        await self._publishing.stop()
         await self.service.close()
         self.log("daemon.stopped")
 
@@ -182,6 +187,19 @@ class Daemon:
             if before.get(name) is not mirror:
                 self.schedule(name, await self._first_delay(name))
         self.log("config.reloaded", accounts=len(self.holder.mirrors))
+        if (settings.publish, settings.log) != (held.publish, held.log):
+            await self._publish()
+
+    async def _publish(self) -> None:
+        """Have the configured target kept up to date, and no other."""
+        settings = self.holder.settings
+        wanted = settings.publish
+        target = None if wanted is None else name_target(wanted.url, wanted.schema_name)
+        try:
+            await self.holder.serve("publish_only", {"target": target}, lambda _: None)
+        except SyncdError as error:
+            self.log("publish.unnoted", level="warning", error=str(error))
+        await self._publishing.run(None if wanted is None else follow_words(settings.config_file, settings.db_path))
 
     async def _break_off(self, names: list[str]) -> None:
         """End the polls of accounts that change: by their old settings they may last, and nothing is lost by it."""
