@@ -103,11 +103,25 @@ def _split_tight(text: str, start: int, end: int) -> Iterator[Token]:
 
 _CLUSTERS = re.compile("(?s:.)[\u3099\u309a\uff9e\uff9f]?")
 """A character with the Japanese voice marks that make another one of it."""
+_BARE = re.compile("[\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3]+")
+"""Kana, ideographs and syllables that are folded to themselves."""
 
 
 def join_words(text: str) -> str:
-    """The words with spaces between them, as the index takes them."""
-    return text if text.isascii() else " ".join(token.word for token in split_words(text))
+    """The words with spaces between them, as the index takes them: those of `split_words`, without their places."""
+    if text.isascii():
+        return text
+    runs = [(run[0][0], text[slice(*run.span())]) for run in _RUNS.finditer(text.translate(_CLASSES))]
+    if all(kind != _TIGHT for kind, _ in runs):
+        return " ".join(fold(" ".join(run for _, run in runs)).split())
+    joined = (_join_tight(run) if kind == _TIGHT else " ".join(fold(run).split()) for kind, run in runs)
+    return " ".join(filter(None, joined))
+
+
+def _join_tight(run: str) -> str:
+    if _BARE.fullmatch(run):  # nothing to fold, so each pair stands there as it is
+        return " ".join([*map("".join, pairwise(run)), run[-1]])
+    return " ".join(token.word for token in _split_tight(run, 0, len(run)))
 
 
 def parse_query(text: str) -> list[Phrase]:

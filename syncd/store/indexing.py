@@ -1,7 +1,9 @@
 """Keep the search index in step with the texts, at the end of the transaction that changes them."""
 
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import cache
 from hashlib import blake2b
 
 from syncd.core.times import as_datetime
@@ -10,52 +12,52 @@ from syncd.core.words import join_words
 _SERIALS = 1 << 20
 """How many texts of one second have a number of their own."""
 
-Key = tuple[str, str, str, str]
-"""Kind, account, conversation or proposal, and id."""
-
-_TEXTS = {
-    "message": (
-        "SELECT coalesce(created_at, first_seen_at), content,"
-        " CASE WHEN is_system = 1 THEN 'system' WHEN is_from_viewer = 1 THEN 'me' END, sender_name, sender_user_id"
-        " FROM messages WHERE account = ? AND conversation_id = ? AND id = ?"
-    ),
-    "interview": (
-        "SELECT coalesce(sent_at, first_seen_at), content, role, NULL, NULL"
-        " FROM interview_messages WHERE account = ? AND proposal_id = ? AND id = ?"
-    ),
-}
+_TEXTS = """
+SELECT coalesce(m.created_at, m.first_seen_at), d.account, 'message', d.owner_id, d.id, m.content,
+       trim(CASE WHEN m.is_system = 1 THEN 'system ' WHEN m.is_from_viewer = 1 THEN 'me ' ELSE '' END
+         || coalesce(m.sender_name || ' ', '') || coalesce(m.sender_user_id, ''))
+FROM (SELECT DISTINCT account, owner_id, id FROM _search_due WHERE kind = 'message') AS d
+CROSS JOIN messages AS m ON m.account = d.account AND m.id = d.id
+WHERE m.conversation_id = d.owner_id AND m.content <> ''
+UNION ALL
+SELECT coalesce(m.sent_at, m.first_seen_at), d.account, 'interview', d.owner_id, d.id, m.content, m.role
+FROM (SELECT DISTINCT account, owner_id, id FROM _search_due WHERE kind = 'interview') AS d
+CROSS JOIN interview_messages AS m ON m.account = d.account AND m.proposal_id = d.owner_id AND m.id = d.id
+WHERE m.content <> ''
+"""
+_MOVED = "SELECT DISTINCT kind, account, id, old_at FROM _search_due WHERE old_at IS NOT NULL"
+_INSERT = (
+    "INSERT INTO _search (rowid, account, kind, owner_id, id, place, sender, words) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_TAKEN = (
+    "SELECT first.value, max(taken.id) FROM json_each(:firsts) AS first"
+    " CROSS JOIN _search_content AS taken ON taken.id >= first.value AND taken.id < first.value + :serials"
+    " GROUP BY first.value"
+)
 
 
 def index_due(database: sqlite3.Connection) -> None:
     """Index every text that the transaction has added or changed, and drop those that it removed."""
-    due = database.execute("SELECT kind, account, owner_id, id, old_at FROM _search_due").fetchall()
-    if not due:
+    if database.execute("SELECT 1 FROM _search_due LIMIT 1").fetchone() is None:
         return
-    database.execute("DELETE FROM _search_due")
-    for *key, old_at in due:
-        if old_at is not None:
-            _drop(database, (key[0], key[1], key[3]), old_at)
-    numbers = _Numbers(database)
+    for *key, old_at in database.execute(_MOVED).fetchall():
+        _drop(database, key, old_at)
+    texts = database.execute(_TEXTS).fetchall()
+    numbers = _number(database, [at for at, *_ in texts])
+    tokens, senders = cache(place_token), cache(join_words)
     entries = [
-        (numbers.take(at), *entry) for at, *entry in _entries(database, dict.fromkeys(tuple(row[:4]) for row in due))
+        (
+            number,
+            *(account, kind, owner_id, id),
+            tokens(kind, account, owner_id),
+            senders(sender or ""),
+            join_words(text),
+        )
+        for number, (_, account, kind, owner_id, id, text, sender) in zip(numbers, texts, strict=True)
     ]
     # In the order of their numbers: the index writes a segment wherever they go down.
-    database.executemany(
-        "INSERT INTO _search (rowid, account, kind, owner_id, id, place, sender, words)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        sorted(entries),
-    )
-
-
-def _entries(database: sqlite3.Connection, keys: Iterable[Key]) -> Iterator[tuple[str, ...]]:
-    for kind, account, owner_id, id in keys:
-        found = database.execute(_TEXTS[kind], (account, owner_id, id)).fetchone()
-        if found is None or not found[1]:
-            continue
-        at, content, *sender = found
-        words = join_words(content)
-        senders = join_words(" ".join(filter(None, sender)))
-        yield at, account, kind, owner_id, id, place_token(kind, account, owner_id), senders, words
+    database.executemany(_INSERT, sorted(entries))
+    database.execute("DELETE FROM _search_due")
 
 
 def place_token(kind: str, account: str, owner_id: str) -> str:
@@ -68,35 +70,29 @@ def first_number(at: str) -> int:
     return int(as_datetime(at).timestamp()) * _SERIALS
 
 
-class _Numbers:
-    """Numbers for new entries, each above those of the same second that are taken."""
-
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
-        self._next: dict[int, int] = {}
-
-    def take(self, at: str) -> int:
-        first = first_number(at)
-        if first not in self._next:
-            self._next[first] = self._after(first)
-        number = self._next[first]
-        if number == first + _SERIALS:  # a full second; the oldest place is always free
-            self._next[-1] = self._next.get(-1, self._lowest()) - 1
-            return self._next[-1]
-        self._next[first] = number + 1
-        return number
-
-    def _after(self, first: int) -> int:
-        taken = "SELECT max(id) FROM _search_content WHERE id >= ? AND id < ?"
-        highest = self._database.execute(taken, (first, first + _SERIALS)).fetchone()[0]
-        return first if highest is None else int(highest) + 1
-
-    def _lowest(self) -> int:
-        lowest = self._database.execute("SELECT min(id) FROM _search_content").fetchone()[0]
-        return min(0, lowest or 0)
+def _number(database: sqlite3.Connection, times: list[str]) -> Iterator[int]:
+    """Numbers for new entries of these times, each above those of the same second that are taken."""
+    firsts = [first_number(at) for at in times]
+    following = {first: first for first in firsts}
+    taken = database.execute(_TAKEN, {"firsts": json.dumps(list(following)), "serials": _SERIALS})
+    following.update((first, highest + 1) for first, highest in taken)
+    lowest = None
+    for first in firsts:
+        number = following[first]
+        following[first] += 1
+        if number < first + _SERIALS:
+            yield number
+        else:  # a full second; the oldest place is always free
+            lowest = (_lowest(database) if lowest is None else lowest) - 1
+            yield lowest
 
 
-def _drop(database: sqlite3.Connection, key: tuple[str, str, str], old_at: str) -> None:
+def _lowest(database: sqlite3.Connection) -> int:
+    lowest = database.execute("SELECT min(id) FROM _search_content").fetchone()[0]
+    return min(0, lowest or 0)
+
+
+def _drop(database: sqlite3.Connection, key: list[str], old_at: str) -> None:
     first = first_number(old_at)
     own = "kind = ? AND account = ? AND id = ?"
     dropped = database.execute(

@@ -63,3 +63,10 @@ def test_any_piece_of_a_text_finds_it(text: str, data: st.DataObject) -> None:
 def test_plain_text_is_indexed_as_it_is() -> None:
     """ASCII text costs nothing: the index cuts it itself."""
     assert join_words("Hello, World") == "Hello, World"
+
+
+@given(st.text() | st.text(alphabet="日本語ガｶﾞかっ゙한국ᄒ\u1161\u11abสวัสดี abcÉé½…👍\u0301—مَ"))
+def test_the_index_takes_the_words_that_are_searched_by(text: str) -> None:
+    """Joined words are those that a search splits a text into, whatever the short way to them."""
+    expected = [token.word for token in split_words(text)]
+    assert join_words(text) == (text if text.isascii() else " ".join(expected))
