@@ -22,7 +22,7 @@ from syncd.ops.notify import Supervisor
 from syncd.ops.service import Meter, Outlets, Service, Wishes
 from syncd.publish.address import follow_words, name_target
 from syncd.sources.heartbeat import send_heartbeat
-from syncd.store.figures import measure_files, read_figures
+from syncd.store.figures import measure_files, read_figures, read_target_figures
 
 _AFTER_A_BUG_SECONDS = 60.0
 
@@ -231,7 +231,10 @@ class Daemon:
 def _build_service(supervisor: Supervisor, daemon: Daemon) -> Service:
     path = daemon.holder.settings.db_path
     outlets = Outlets(
-        read_rows=lambda: read_figures(path), measure_files=lambda: measure_files(path), send_heartbeat=send_heartbeat
+        read_rows=lambda: read_figures(path),
+        read_targets=lambda: read_target_figures(path),
+        measure_files=lambda: measure_files(path),
+        send_heartbeat=send_heartbeat,
     )
     return Service(supervisor, daemon, outlets)
 

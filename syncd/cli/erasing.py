@@ -13,12 +13,16 @@ from syncd.cli.options import AccountOption, JsonOption, Places, new_family, wit
 from syncd.cli.reading import complete_conversation
 from syncd.cli.render import print_json
 from syncd.cli.safe import make_safe
+from syncd.cli.targets import await_removal
 from syncd.errors import SyncdError, UsageError
 from syncd.store.erase_preview import find_owners, preview
 from syncd.store.read import reading
 from syncd.store.reading import open_reader
 
 app = new_family()
+
+_PUBLISH_SECONDS = 10.0
+"""How long a target that is kept up to date may take to follow."""
 
 
 @app.command()
@@ -42,7 +46,7 @@ def purge(  # noqa: PLR0913 - each is an option of the command
 
     With a candidate go their name, proposals, transcripts, conversations and whatever else they wrote. No byte of it
     stays in the database file; the id alone is kept, so that the next sync does not bring it back. Backups that still
-    hold it are named. What was exported or published elsewhere is not touched.
+    hold it are named. Where it was published it goes too, and that is said once it has. Exports are not touched.
     """
     if (candidate is None) == (conversation is None):
         raise UsageError("purge takes either --candidate ID or --conversation ID")
@@ -54,6 +58,7 @@ def purge(  # noqa: PLR0913 - each is an option of the command
     if not dry_run and not yes:
         _ask(planned, words)
     answer = planned if dry_run else run_errand(places, path, "purge", words)
+    answer["published"] = [] if dry_run else await_removal(path, _PUBLISH_SECONDS)
     if as_json:
         print_json(answer | {"dry_run": dry_run})
     else:
@@ -88,6 +93,8 @@ def _report(answer: dict[str, Any], *, dry_run: bool) -> None:
     typer.echo(f"{'Would erase' if dry_run else 'Erased'}: {_describe(answer['rows'])}")
     for backup in answer["backups"]:
         typer.echo(f"This backup still holds it: {make_safe(backup)}")
+    for target in answer["published"]:
+        _report_target(target)
     if not answer.get("clean", True):
         typer.echo(
             "syncd: a reader kept the write-ahead log open, which may still hold traces; "

@@ -10,9 +10,11 @@ from syncd.cli.database import find_database
 from syncd.cli.options import JsonOption, Places, new_family, with_places
 from syncd.cli.render import make_console, print_json
 from syncd.cli.safe import make_safe
+from syncd.cli.targets import print_targets
 from syncd.cli.verdict import find_reasons
 from syncd.core.durations import parse_duration
 from syncd.store.feed import read_consumers
+from syncd.store.publishing import read_targets
 from syncd.store.read import read_now, read_schema_version, read_status, reading
 
 app = new_family()
@@ -25,14 +27,15 @@ def status(places: Places, *, as_json: JsonOption = False) -> None:
     path = find_database(places)
     with reading(path) as database:
         accounts = read_status(database)
-        consumers = read_consumers(database)
+        consumers, targets = read_consumers(database), read_targets(database)
         now = read_now(database)
         about = {"path": str(path), "bytes": measure_database(path), "schema_version": read_schema_version(database)}
     if as_json:
-        print_json({"database": about, "accounts": accounts, "consumers": consumers})
+        print_json({"database": about, "accounts": accounts, "consumers": consumers, "publish": targets})
     else:
         print_status(make_console(), about, accounts, now)
         print_consumers(make_console(), consumers, now)
+        print_targets(make_console(), targets, now)
 
 
 @app.command()
@@ -52,7 +55,8 @@ def check(
     """For monitors: end with 0 when all is well, else with 1 and the reasons.
 
     All is well when every account's last successful poll is at most --max-age old, no failure has lasted longer than
-    that, and nobody who needs a reply waits longer than --max-waiting. An account whose first pass is under way is
+    that, nobody who needs a reply waits longer than --max-waiting, and no target that is kept up to date has failed or
+    stood still for longer than --max-age. An account whose first pass is under way is
     judged by its progress: it is fresh while it has begun, changed its state or stored something new within --max-age.
     Removed accounts don't count; a database without any account is not well.
     """

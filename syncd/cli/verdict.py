@@ -3,6 +3,7 @@
 from typing import Any
 
 from syncd.cli.moments import render_length
+from syncd.cli.targets import find_target_reasons
 from syncd.core.times import after, seconds_between
 from syncd.store.read import (
     Database,
@@ -17,7 +18,7 @@ Reason = dict[str, Any]
 
 
 def find_reasons(database: Database, *, max_age: float, max_waiting: float) -> list[Reason]:
-    """Every reason, each with `kind` (stale, failure, waiting or no_accounts), what it is about, and `text`.
+    """Every reason, each with `kind` (stale, failure, waiting, publish or no_accounts), what it is about, and `text`.
 
     Limits are seconds; a `max_waiting` of 0 lets people wait for ever.
     """
@@ -28,7 +29,7 @@ def find_reasons(database: Database, *, max_age: float, max_waiting: float) -> l
     stale = [reason for row in accounts if (reason := _judge_freshness(database, row, now, max_age))]
     failing = [_describe_failure(row, now) for row in read_failures_before(database, after(now, -max_age))]
     waiting = [_describe_wait(row) for row in (read_waiting(database, max_waiting) if max_waiting else ())]
-    return [*stale, *failing, *waiting]
+    return [*stale, *failing, *waiting, *find_target_reasons(database, now, max_age)]
 
 
 def _judge_freshness(database: Database, row: dict[str, Any], now: str, max_age: float) -> Reason | None:

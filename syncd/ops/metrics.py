@@ -27,12 +27,22 @@ class AccountFigures(Struct, frozen=True, kw_only=True):
     poll_seconds: float = 0.0  # *
 
 
+class TargetFigures(Struct, frozen=True, kw_only=True):
+    """One target that is published to; `age_seconds` since something last went there."""
+
+    target: str
+    behind: int
+    failing: bool
+    age_seconds: float | None = None
+
+
 class Figures(Struct, frozen=True, kw_only=True):
     """Everything that one scrape shows; sizes in bytes."""
 
     accounts: Sequence[AccountFigures]
     database_bytes: int
     wal_bytes: int
+    targets: Sequence[TargetFigures] = ()
 
 
 class MetricsServer:
@@ -81,6 +91,7 @@ class _Collector:
         yield from _gauges(figures)
         yield from _counters(figures)
         yield from _sizes(figures)
+        yield from _targets(figures)
 
 
 def _gauges(figures: Figures) -> "Iterator[Metric]":
@@ -125,3 +136,17 @@ def _sizes(figures: Figures) -> "Iterator[Metric]":
 
     yield GaugeMetricFamily("syncd_database_bytes", "Size of the database file.", value=figures.database_bytes)
     yield GaugeMetricFamily("syncd_wal_bytes", "Size of the write-ahead log.", value=figures.wal_bytes)
+
+
+def _targets(figures: Figures) -> "Iterator[Metric]":
+    from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - see above
+
+    behind = GaugeMetricFamily("syncd_publish_behind_changes", "Changes not published yet.", labels=["target"])
+    failing = GaugeMetricFamily("syncd_publish_failing", "1 while it can't be published to.", labels=["target"])
+    age = GaugeMetricFamily("syncd_publish_age_seconds", "Time since something was last published.", labels=["target"])
+    for one in figures.targets:
+        behind.add_metric([one.target], one.behind)
+        failing.add_metric([one.target], int(one.failing))
+        if one.age_seconds is not None:
+            age.add_metric([one.target], one.age_seconds)
+    return iter((behind, failing, age))

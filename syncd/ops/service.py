@@ -9,7 +9,7 @@ from msgspec import Struct
 from syncd.core.model import Instant
 from syncd.core.watch import Progress, is_heartbeat_due
 from syncd.errors import SyncdError
-from syncd.ops.metrics import AccountFigures, Figures, MetricsServer
+from syncd.ops.metrics import AccountFigures, Figures, MetricsServer, TargetFigures
 from syncd.ops.notify import Supervisor
 from syncd.ops.signs import Signs
 from syncd.ops.vigil import Vigil
@@ -51,6 +51,7 @@ class Outlets(Struct, frozen=True, kw_only=True):
     """What the service does not do itself: read the database's figures and sizes, and ask for an address."""
 
     read_rows: Callable[[], list[dict[str, Any]]]
+    read_targets: Callable[[], list[dict[str, Any]]] = list
     measure_files: Callable[[], tuple[int, int]]
     send_heartbeat: Callable[[str], Awaitable[None]]
 
@@ -161,6 +162,7 @@ class Service:
             ],
             database_bytes=database,
             wal_bytes=log,
+            targets=[TargetFigures(**row) for row in self._outlets.read_targets()],
         )
 
     def _figures_of(self, name: str, row: dict[str, Any], meter: Meter) -> AccountFigures:

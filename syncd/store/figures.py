@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from syncd.store.read import reading
+from syncd.core.times import seconds_between
+from syncd.store.publishing import read_targets
+from syncd.store.read import read_now, reading
 
 _ACCOUNTS = """
 SELECT a.account, a.state, f.age_seconds, f.failures,
@@ -23,6 +25,21 @@ def read_figures(path: Path) -> list[dict[str, Any]]:
             found = database.execute(_EVENTS, (row["account"],))
             row["events"] = {one["kind"]: one["count"] for one in found}
     return accounts
+
+
+def read_target_figures(path: Path) -> list[dict[str, Any]]:
+    """Each target's changes behind, whether it fails, and the seconds since something went there."""
+    with reading(path) as database:
+        now, targets = read_now(database), read_targets(database)
+    return [
+        {
+            "target": row["target"],
+            "behind": row["behind"],
+            "failing": row["error"] is not None,
+            "age_seconds": None if row["published_at"] is None else seconds_between(row["published_at"], now),
+        }
+        for row in targets
+    ]
 
 
 def measure_files(path: Path) -> tuple[int, int]:
