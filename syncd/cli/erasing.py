@@ -101,3 +101,13 @@ def _report(answer: dict[str, Any], *, dry_run: bool) -> None:
             "end it, and they go at the next start or purge",
             err=True,
         )
+
+
+def _report_target(target: dict[str, Any]) -> None:
+    """What is said of a target: that it is gone there only when it is."""
+    name = make_safe(target["target"])
+    if target["removed"]:
+        typer.echo(f"Removed from {name} too")
+    else:
+        why = make_safe(target["error"]) if target["error"] else "the next `syncd publish` removes it"
+        typer.echo(f"Still to be removed from {name} ({target['rows']:,} rows): {why}")
