@@ -9,6 +9,7 @@ from syncd.core.words import Phrase, find_matches, fold, parse_query
 from syncd.errors import UsageError
 from syncd.store.indexing import first_number, place_token
 from syncd.store.read import Database, Row
+from syncd.store.wide import compile_phrase, is_wide
 
 _MOST_PLACES = 500
 """Conversations of people of a name up to which they are named in the query, instead of each hit being looked at."""
@@ -38,7 +39,15 @@ def search(database: Database, wanted: Wanted, limit: int | None) -> list[Row]:
 
 def _compose(database: Database, wanted: Wanted) -> tuple[str, Row]:
     """The query on the index: in the order of its numbers the newest come first, without the others being read."""
-    where, words = ["_search MATCH :match"], {"match": _render_match(database, wanted)}
+    # Without --rank; that weighs every text that is met, and there is no way round the index.
+    wide = [] if wanted.rank else [phrase for phrase in wanted.phrases if is_wide(database, phrase)]
+    where, words = [], {}
+    if match := _render_match(database, wanted, wide):
+        where.append("_search MATCH :match")
+        words["match"] = match
+    if wide:
+        _look_into_texts(database, wide)
+        where.append("is_met(words)")
     if wanted.since is not None:
         where.append(f"rowid >= {first_number(wanted.since)}")
     if wanted.account is not None:
@@ -49,8 +58,18 @@ def _compose(database: Database, wanted: Wanted) -> tuple[str, Row]:
     return query, words
 
 
-def _render_match(database: Database, wanted: Wanted) -> str:
-    parts = [f"words : ({' AND '.join(map(_render_phrase, wanted.phrases))})"]
+def _look_into_texts(database: Database, phrases: list[Phrase]) -> None:
+    patterns = [compile_phrase(phrase) for phrase in phrases]
+    database.create_function(
+        "is_met", 1, lambda text: all(pattern.search(text) for pattern in patterns), deterministic=True
+    )
+
+
+def _render_match(database: Database, wanted: Wanted, wide: list[Phrase]) -> str:
+    """What the index is asked for; of a phrase with a wide beginning only the words before it; empty for nothing."""
+    asked = [Phrase(phrase.words[:-1]) if phrase in wide else phrase for phrase in wanted.phrases]
+    phrases = [_render_phrase(phrase) for phrase in asked if phrase.words]
+    parts = [f"words : ({' AND '.join(phrases)})"] if phrases else []
     if wanted.conversation_id is not None:
         parts.append(_render_places(_conversation_places(database, wanted.conversation_id)))
     if wanted.sender is not None:
@@ -77,10 +96,15 @@ def _conversation_places(database: Database, conversation_id: str) -> list[str]:
 def _narrow_to(database: Database, sender: str) -> list[str]:
     """What every hit of this sender has in the index, so that not all others need to be looked at."""
     name = parse_name(sender)
-    people = "SELECT account, id FROM candidates WHERE is_named(name) ORDER BY account, id LIMIT :limit"
+    people = (
+        "SELECT account, id FROM candidates"
+        # Plain names, which are most, are sorted out before they are looked at letter by letter.
+        " WHERE (name GLOB '*[^ -~]*' OR instr(lower(name), :word)) AND is_named(name)"
+        " ORDER BY account, id LIMIT :limit"
+    )
     database.create_function("is_named", 1, lambda text: _is_named(text, name), deterministic=True)
-    found = database.execute(people, {"limit": _MOST_PLACES + 1}).fetchall()
-    if len(found) > _MOST_PLACES:
+    found = database.execute(people, {"limit": _MOST_PLACES + 1, "word": name.words[0]}).fetchall()
+    if len(found) > _MOST_PLACES or is_wide(database, name):
         return []
     places = [token for row in found for token in _places_of(database, row)]
     named = f"sender : {_render_phrase(name)}"

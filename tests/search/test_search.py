@@ -3,6 +3,7 @@ import sqlite3
 import pytest
 
 from people import WHEN, Run, World
+from syncd.store import wide
 
 
 def found(run: Run, *words: str) -> list[str]:
@@ -33,6 +34,26 @@ def test_any_script_through_the_index(run: Run, world: World, query: str) -> Non
     world.say("hit", "Crème in 東京、日本語! Große Straße, مَرْحَبًا projects 👍")
     world.say("miss", "京東 本日 straße große pro")
     assert found(run, query) == ["hit"]
+
+
+@pytest.mark.parametrize(
+    "query", ["w*", "wo* hello", "how_w*", "日本*", "h* w*", "w* --conversation c1", "w* --from a", "W*", "日", "x-w*"]
+)
+def test_a_wide_beginning_is_met_in_the_texts(
+    run: Run, world: World, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A beginning that very many texts have is looked for in the texts, and finds what the index finds."""
+    for number, text in enumerate(
+        ("hello world", "Hello, WORK!", "the wool", "how_worn", "日本 hello", "我日本", "x-w")
+    ):
+        world.say(f"m{number}", text, day=1 + number, conversation=f"c{1 + number % 2}")
+    asked, _, option = query.partition(" --")
+    words = [asked, *(f"--{option}".split() if option else ())]
+    by_index = found(run, *words)
+    monkeypatch.setattr(wide, "_WIDE", -1)
+    met = found(run, *words)
+    assert by_index == met
+    assert met
 
 
 def test_all_words_must_occur(run: Run, world: World) -> None:
