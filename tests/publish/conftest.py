@@ -10,10 +10,11 @@ import pytest
 
 from postgres import PostgresServer, postgres_server, unused_name
 from publish.pair import Pair, create_schema
+from publish.station import other, sim, station, world
 from store.conftest import ago, database, insert, say
 
-__all__ = ["ago", "database", "insert", "say"]
-"""Fixtures of the store's tests that fill a mirror by hand."""
+__all__ = ["ago", "database", "insert", "other", "say", "sim", "station", "world"]
+"""Fixtures of the store's tests that fill a mirror by hand, and those that mirror and publish."""
 
 
 @pytest.fixture(scope="session")
