@@ -13,6 +13,8 @@ from syncd.errors import FetchError, ForbiddenError, NotFoundError, SyncdError
 
 Task = tuple[str, str]
 
+_LOOKERS_PER_REQUEST = 4  # while one waits for its page to be on disk, the next one's request is in flight
+
 _ORDER = ("conversation", "overdue", "proposal", "interview", "jobs")
 
 
@@ -115,10 +117,15 @@ async def _round(under: Pass, work: Work, feed: Callable[[Work], Awaitable[None]
 
     async with asyncio.TaskGroup() as group:
         group.create_task(fill())
-        for _ in range(under.mirror.policy.concurrency):
+        for _ in range(_count_lookers(under.mirror.policy.concurrency)):
             group.create_task(labour())
     if under.trouble is not None:
         raise PassEndedError(under.trouble)
+
+
+def _count_lookers(concurrency: int) -> int:
+    """How many look at once; with one request at a time, one thing is done at a time."""
+    return 1 if concurrency == 1 else _LOOKERS_PER_REQUEST * concurrency
 
 
 async def _look_at(under: Pass, task: Task) -> None:

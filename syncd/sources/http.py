@@ -71,9 +71,15 @@ class PoliteClient:
         self._slots = Slots(concurrency, _opener(self._base_url, headers or {}, self._manners))
         self._halt = _Halt()
 
-    async def get_json(self, path: str, params: Mapping[str, str] | None = None, *, etag: str | None = None) -> Answer:
-        """What the server says there, asked a few times if need be; nothing but a 304 if it still is version `etag`."""
-        return await self._ask(_Request(method="GET", path=path, params=dict(params or {}), etag=etag), _is_passing)
+    async def get_json(
+        self, path: str, params: Mapping[str, str] | None = None, *, etag: str | None = None, urgency: int = 0
+    ) -> Answer:
+        """What the server says there, asked a few times if need be; nothing but a 304 if it still is version `etag`.
+
+        Where more is asked than may be in flight, the lowest `urgency` goes first.
+        """
+        request = _Request(method="GET", path=path, params=dict(params or {}), etag=etag, urgency=urgency)
+        return await self._ask(request, _is_passing)
 
     async def post_json(self, path: str, body: Mapping[str, Any] | None = None) -> Answer:
         """What the server says to that; repeated only where it surely never left (`reason` "connect")."""
@@ -126,7 +132,7 @@ class PoliteClient:
         """One request on the wire; what was refused while this one waited for its turn is refused here too."""
         secrets = (*self._secret_headers, *request.texts, *((token,) if token else ()))
         try:
-            async with self._slots.lend(fresh=request.once_only) as client:
+            async with self._slots.lend(fresh=request.once_only, urgency=request.urgency) as client:
                 outcome = halt.refusal or await self._send(client, request, token, secrets)
         except FAULTS as fault:
             raise transport_fault(fault, request.name, secrets, once_only=request.once_only) from None
@@ -184,6 +190,7 @@ class _Request(Struct, frozen=True, kw_only=True):
     content: bytes | None = None
     texts: tuple[str, ...] = ()
     etag: str | None = None
+    urgency: int = 0
 
     @property
     def name(self) -> str:

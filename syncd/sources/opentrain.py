@@ -24,6 +24,12 @@ from syncd.sources.http import Answer, HttpCost, PoliteClient
 
 T = TypeVar("T")
 
+# A conversation that is under way is gone on with before another one is begun, so that the longest does not end last;
+# what hangs on conversations comes after them.
+_AT_ONCE: Final = 0
+_BEGINNING: Final = 1
+_HIRING: Final = 2
+
 _API: Final = "/api/public/v1"  # below the origin, which is all that a user configures
 _PAGE_LIMIT: Final = 100  # the most that GET /messages, /jobs/mine and /jobs/{id}/proposals give (their documentation)
 _CHANGES_LIMIT: Final = 200  # the most that GET /updates gives (its documentation)
@@ -60,12 +66,15 @@ class OpenTrain:
         """A page of one conversation's messages; a cursor belongs to the direction it came from."""
         params = {"conversationId": conversation_id, "direction": direction, **_paging(cursor)}
         return await self._get(
-            "/messages", params, lambda answer: parse.parse_page(answer, conversation_id, _PAGE_LIMIT)
+            "/messages",
+            params,
+            lambda answer: parse.parse_page(answer, conversation_id, _PAGE_LIMIT),
+            urgency=_BEGINNING if cursor is None else _AT_ONCE,
         )
 
     async def fetch_proposal(self, proposal_id: str) -> Dossier:
         """A proposal with its candidate."""
-        return await self._get(f"/proposals/{_segment(proposal_id)}", {}, hiring.parse_dossier)
+        return await self._get(f"/proposals/{_segment(proposal_id)}", {}, hiring.parse_dossier, urgency=_HIRING)
 
     async def fetch_interview(self, proposal_id: str) -> Transcript:
         """A proposal's interview; NotFoundError when none is recorded."""
@@ -73,6 +82,7 @@ class OpenTrain:
             f"/proposals/{_segment(proposal_id)}/interview",
             {},
             lambda answer: hiring.parse_transcript(answer, proposal_id),
+            urgency=_HIRING,
         )
 
     async def fetch_jobs(self, cursor: str | None) -> JobPage:
@@ -106,8 +116,10 @@ class OpenTrain:
         """Let go of every connection."""
         await self._client.close()
 
-    async def _get(self, path: str, params: Mapping[str, str], parse_answer: Callable[[Answer], T]) -> T:
-        return parsed(await self._client.get_json(_API + path, params), parse_answer)
+    async def _get(
+        self, path: str, params: Mapping[str, str], parse_answer: Callable[[Answer], T], *, urgency: int = _AT_ONCE
+    ) -> T:
+        return parsed(await self._client.get_json(_API + path, params, urgency=urgency), parse_answer)
 
 
 def _paging(cursor: str | None, limit: int = _PAGE_LIMIT) -> dict[str, str]:

@@ -5,7 +5,9 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import cache
+from heapq import heappop, heappush
 from ipaddress import ip_address
+from itertools import count
 from typing import Final
 
 import httpx
@@ -14,6 +16,42 @@ CLOSE_SECONDS: Final = 2.0
 """How long `close` waits for connections to say goodbye."""
 
 _KEEP_ALIVE_SECONDS: Final = 55.0  # outlives the pause between two busy polls, so that most polls need no new handshake
+
+
+class Places:
+    """So many places; of those who wait for one the most urgent (the lowest number) is next, then who came first."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._numbers = count()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    @asynccontextmanager
+    async def take(self, urgency: int) -> AsyncIterator[None]:
+        """A place, as long as the body lasts."""
+        if self._free:
+            self._free -= 1
+        else:
+            turn = asyncio.get_running_loop().create_future()
+            heappush(self._waiting, (urgency, next(self._numbers), turn))
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._give_up()  # it was given the place in the very moment of being cancelled
+                raise
+        try:
+            yield
+        finally:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        while self._waiting:
+            *_, turn = heappop(self._waiting)
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
 
 
 class Slots:
@@ -25,15 +63,15 @@ class Slots:
 
     def __init__(self, size: int, open_client: Callable[[], httpx.AsyncClient]) -> None:
         self._open_client = open_client
-        self._places = asyncio.Semaphore(size)
+        self._places = Places(size)
         self._idle: list[httpx.AsyncClient] = []
         self._closing: set[asyncio.Task[None]] = set()
         self._generation = 0
 
     @asynccontextmanager
-    async def lend(self, *, fresh: bool = False) -> AsyncIterator[httpx.AsyncClient]:
-        """A client for one request; `fresh` ones are not connected yet."""
-        async with self._places:
+    async def lend(self, *, fresh: bool = False, urgency: int = 0) -> AsyncIterator[httpx.AsyncClient]:
+        """A client for one request, the lowest `urgency` first; `fresh` ones are not connected yet."""
+        async with self._places.take(urgency):
             generation = self._generation
             client = self._idle.pop() if self._idle and not fresh else self._open_client()
             returned = False
