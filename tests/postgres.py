@@ -134,14 +134,18 @@ class PostgresServer:
 
     def kill9(self) -> None:
         """Kill the postmaster and everything it started by SIGKILL, and wait until all are gone."""
-        os.kill(self._process.pid, signal.SIGSTOP)  # it starts nothing more
-        children = [(pid, os.pidfd_open(pid)) for pid in _children(self._process.pid)]
-        for pid in (self._process.pid, *(pid for pid, _ in children)):
-            os.kill(pid, signal.SIGKILL)
+        kill_family(self._process.pid)
         self._reap()
-        for _, handle in children:
-            select.select([handle], [], [])
-            os.close(handle)
+
+    def restart(self) -> None:
+        """Start it again, once it has ended; whoever killed it."""
+        self._reap()
+        self.start()
+
+    @property
+    def pid(self) -> int:
+        """The postmaster's process."""
+        return self._process.pid
 
     @property
     def running(self) -> bool:
@@ -183,9 +187,16 @@ def _free_port() -> int:
     return port
 
 
-def _children(pid: int) -> list[int]:
+def kill_family(pid: int) -> None:
+    """Kill a process and all that it started by SIGKILL, and wait until nobody of them is left."""
+    os.kill(pid, signal.SIGSTOP)  # it starts nothing more
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    return [int(child) for child in text.split()]
+    family = [(one, os.pidfd_open(one)) for one in (pid, *map(int, text.split()))]
+    for one, _ in family:
+        os.kill(one, signal.SIGKILL)
+    for _, handle in family:
+        select.select([handle], [], [])
+        os.close(handle)
 
 
 @contextmanager

@@ -23,8 +23,13 @@ connect = sqlite3.connect
 """As it was, for those who are not watched."""
 
 
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+    signal.pause()
+
+
 class Boundaries:
-    """Counts the boundaries that this process passes, and ends it at the one ordered."""
+    """Counts the boundaries that this process passes, and strikes at the one ordered: by default it dies."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         self._at: int | None = order.get("kill_at")
@@ -32,6 +37,7 @@ class Boundaries:
         self._trail = Path(order["trail"])
         self._lock = threading.Lock()
         self.passed: list[str] = []
+        self.strike = _die
 
     def meet(self, name: str) -> None:
         """One boundary; after one step and before the next is the same one."""
@@ -39,9 +45,9 @@ class Boundaries:
             if not (name.endswith(" before") and self.passed and self.passed[-1].endswith(" after")):
                 self.passed.append(name)
             if len(self.passed) == self._at or (self._on is not None and name.startswith(self._on)):
+                self._at = self._on = None
                 self.write()
-                os.kill(os.getpid(), signal.SIGKILL)
-                signal.pause()
+                self.strike()
 
     def write(self) -> None:
         """Leave the names of all boundaries passed, for whoever ordered the run."""

@@ -10,17 +10,6 @@ from crash.matrix import Matrix, Tally, render_table
 _TALLIES = pytest.StashKey[list[Tally]]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--whole`: every boundary instead of a few, which takes a while."""
-    parser.addoption("--whole", action="store_true", help="crash matrix: kill at every boundary")
-
-
-@pytest.fixture(scope="session")
-def whole(pytestconfig: pytest.Config) -> bool:
-    """Whether every boundary is wanted; the option is unknown where this folder was not named on the command line."""
-    return bool(pytestconfig.getoption("--whole", default=False))
-
-
 @pytest.fixture(scope="session")
 def matrix(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, *, whole: bool) -> Iterator[Matrix]:
     """Lanes enough to keep every core busy while others wait."""

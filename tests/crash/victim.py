@@ -96,6 +96,8 @@ def run(order: dict[str, Any]) -> int:
     watch_log(boundaries, quiet.after_line)
     if order.get("migration"):
         add_migration(order["migration"])
+    if order.get("watch"):
+        importlib.import_module(order["watch"]).watch(boundaries, order)
     os.environ.update(order["environ"])
     code = cli.run_command(order["command"])
     boundaries.write()

@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -41,15 +43,17 @@ MOVING = ("waiting_seconds", "age_seconds", "hours")
 """What grows from one question to the next."""
 
 _JSON = ("extra", "data")
-_SCHEMA = Path(__file__).parents[2] / "syncd" / "publish" / "schema"
+_UNPUBLISHED = frozenset({"logged_at"})
+"""When the mirror's own log had an event."""
+SCHEMA_FILES = sorted((Path(__file__).parents[2] / "syncd" / "publish" / "schema").glob("*.sql"))
 _CLOCK_STEP = 0.002  # SQLite's clock has whole milliseconds, and both round
 
 
 def create_schema(target: psycopg.Connection) -> None:
     """Make the published tables and views, empty."""
     target.execute("CREATE SCHEMA syncd")
-    for file in sorted(_SCHEMA.glob("*.sql")):
-        target.execute(file.read_text(encoding="utf-8").encode())
+    for file in SCHEMA_FILES:
+        target.execute(file.read_bytes())
 
 
 def plain(value: Any) -> Any:
@@ -114,12 +118,28 @@ class Pair:
 
     def compare_tables(self) -> None:
         """Every column of every row of every public table is the same on both; JSON by what it says."""
+        assert not list(self.differences())
+
+    def differences(self, *, up_to: int | None = None) -> Iterator[str]:
+        """Each row that the target lacks, as lost, and each that only it has, as doubled.
+
+        `up_to`: only what was last changed by then is looked for; the target must not have anything newer.
+        """
+        limit = "" if up_to is None else f" WHERE change_id <= {up_to}"
         for table in TABLES:
-            query = f"SELECT * FROM {table}"  # noqa: S608 - our own names
-            copied, held = (
-                [_parsed(row) for row in rows] for rows in (self._ask_target(query), self._ask_mirror(query))
-            )
-            assert sorted(copied, key=_place) == sorted(held, key=_place), table
+            held = self._count(self._ask_mirror(f"SELECT * FROM {table}{limit}"))  # noqa: S608 - our own names
+            copied = self._count(self._ask_target(f"SELECT * FROM {table}"))  # noqa: S608 - our own names
+            yield from (f"lost: {table} {row}" for row in held - copied)
+            if up_to is None:
+                yield from (f"doubled: {table} {row}" for row in copied - held)
+            else:
+                newer = self._ask_target(f"SELECT account FROM {table} WHERE change_id > {up_to}")  # noqa: S608 - our own names
+                yield from (f"doubled: {table} has {row}, newer than its place" for row in newer)
+
+    def _count(self, rows: list[Row]) -> Counter[str]:
+        return Counter(
+            repr({name: _told(name, row[name]) for name in sorted(row.keys() - _UNPUBLISHED)}) for row in rows
+        )
 
     def _ask_mirror(self, query: str) -> list[Row]:
         cursor = self.mirror.execute(query)
@@ -137,15 +157,17 @@ def _still(row: Row) -> list[tuple[str, str]]:
     return [(name, repr(value)) for name, value in sorted(row.items()) if name not in MOVING]
 
 
-def _place(row: Row) -> list[tuple[str, str]]:
-    """What a row is sorted by: all but JSON, in which PostgreSQL orders the keys its own way."""
-    return _still({name: value for name, value in row.items() if name not in _JSON})
+def _told(name: str, value: Any) -> Any:
+    """JSON in one form, as PostgreSQL orders the keys and writes numbers its own way."""
+    if name not in _JSON or value is None:
+        return value
+    text = value if isinstance(value, str) else json.dumps(value)
+    return json.dumps(json.loads(text, parse_float=_whole), sort_keys=True)
 
 
-def _parsed(row: Row) -> Row:
-    return {
-        name: json.loads(value) if name in _JSON and isinstance(value, str) else value for name, value in row.items()
-    }
+def _whole(text: str) -> float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _assert_between(low: float | None, found: float | None, high: float | None) -> None:
