@@ -1,6 +1,6 @@
 """What the engine needs from the outside; each interface is owned here, by its consumer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -165,8 +165,8 @@ class Store(Protocol):
     async def fetch_account(self, account: str) -> HeldAccount:
         """The account as it is now."""
 
-    async def fetch_due(self, account: str, now: Instant) -> list[tuple[str, str]]:
-        """Kind and subject of all that is owed and due, oldest first."""
+    async def fetch_due(self, account: str, now: Instant, kinds: Sequence[str]) -> list[tuple[str, str]]:
+        """Kind and subject of all of these kinds that is owed and due, oldest first."""
 
     async def fetch_backlog(self, account: str) -> Backlog:
         """What stands between the account and the end of a comparison."""

@@ -91,9 +91,11 @@ async def hydrate(under: Pass, feed: Callable[[Work], Awaitable[None]] | None = 
 
 async def _due(under: Pass) -> list[Task]:
     mirror = under.mirror
+    # What the token may not see can be as much as the inbox is big: it is not even looked at.
     hidden = () if mirror.may("proposals:read") else ("proposal", "interview")
-    due = await mirror.store.fetch_due(mirror.account, mirror.clock.now())
-    return [task for task in due if task[0] not in hidden and task not in under.attempted]
+    kinds = [kind for kind in _ORDER if kind not in hidden]
+    due = await mirror.store.fetch_due(mirror.account, mirror.clock.now(), kinds)
+    return [task for task in due if task not in under.attempted]
 
 
 async def _round(under: Pass, work: Work, feed: Callable[[Work], Awaitable[None]] | None) -> None:

@@ -16,6 +16,7 @@ from syncd.core.outgoing import Outgoing
 from syncd.errors import DatabaseError, StoreTroubleError
 from syncd.protocols import Backlog, Clock
 from syncd.store.apply import Applied, Recorded, Transaction
+from syncd.store.backlog import load_backlog
 from syncd.store.held import load_account
 from syncd.store.jobs import Job, refuse_job, resolve_job, split_runs
 from syncd.store.opening import Writer
@@ -52,6 +53,7 @@ class StoreWriter:
         self._places = asyncio.Semaphore(4 * _MOST_AT_ONCE)
         self._logged: list[int] = []
         self._has_leftovers = True
+        self._is_news = False
         self.files_used = 1
         self._rows: Counter[str] = Counter()
         self._thread = Thread(target=self._work, name="syncd-writer", daemon=True)
@@ -68,15 +70,17 @@ class StoreWriter:
         """The account as it is now."""
         return cast("HeldAccount", await self.read(lambda connection: load_account(connection, account, 0)))
 
-    async def fetch_due(self, account: str, now: Instant) -> list[tuple[str, str]]:
-        """Kind and subject of all that is owed and due, oldest first."""
-        sql = "SELECT kind, subject_id FROM _owed WHERE account = ? AND due_at <= ? ORDER BY due_at, rowid"
-        found = await self.read(lambda connection: connection.execute(sql, (account, now)).fetchall())
+    async def fetch_due(self, account: str, now: Instant, kinds: Sequence[str]) -> list[tuple[str, str]]:
+        """Kind and subject of all of these kinds that is owed and due, oldest first."""
+        marks = ", ".join("?" * len(kinds))
+        due = f"account = ? AND due_at <= ? AND kind IN ({marks})"
+        sql = f"SELECT kind, subject_id FROM _owed WHERE {due} ORDER BY due_at, rowid"  # noqa: S608 - question marks
+        found = await self.read(lambda connection: connection.execute(sql, (account, now, *kinds)).fetchall())
         return [(kind, subject_id) for kind, subject_id in found]
 
     async def fetch_backlog(self, account: str) -> Backlog:
         """What stands between the account and the end of a comparison."""
-        return cast("Backlog", await self.read(lambda connection: _backlog(connection, account)))
+        return cast("Backlog", await self.read(lambda connection: load_backlog(connection, account)))
 
     async def fetch_waiting(self, account: str) -> list[Outgoing]:
         """The messages that are to be sent, or looked for, oldest first."""
@@ -153,7 +157,7 @@ class StoreWriter:
     def _log_leftovers(self) -> None:
         """Log what the process before this one, or the one that made this file, left unlogged; later if refused now."""
         try:
-            self._make_sure()
+            self._make_sure([])
             left = load_unlogged(self._writer.connection)
         except (sqlite3.Error, StoreTroubleError):
             return
@@ -179,7 +183,7 @@ class StoreWriter:
         (job,) = jobs
         try:
             assert job.query is not None  # noqa: S101 - split_runs has told the two apart
-            self._make_sure()
+            self._make_sure(jobs)
             resolve_job(job, job.query(self._writer.connection))
         except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
             self._refuse(jobs, error)
@@ -208,15 +212,17 @@ class StoreWriter:
         for job in jobs:
             refuse_job(job, translated(error))
 
-    def _make_sure(self) -> None:
-        """Be on the database's own file; raises StoreTroubleError, once also for a file that took its place."""
+    def _make_sure(self, jobs: list[Job]) -> None:
+        """Be on the database's own file; raises StoreTroubleError, to one asker also for a file that took its place."""
         try:
             replaced = self._writer.make_sure()
         except DatabaseError as error:
             raise StoreTroubleError(str(error)) from error
         if replaced:
             self.files_used += 1
-            self._logged, self._has_leftovers = [], True
+            self._logged, self._has_leftovers, self._is_news = [], True, True
+        if self._is_news:
+            self._is_news = not jobs
             raise StoreTroubleError(f"{self._writer.path} was replaced while syncd used it; the new file is taken up")
 
     def _announce(self, events: list[Recorded]) -> None:
@@ -225,7 +231,7 @@ class StoreWriter:
             self._logged += [recorded.id for recorded in events]
 
     def _transact(self, jobs: list[Job]) -> list[Applied]:
-        self._make_sure()
+        self._make_sure(jobs)
         with self._writer.transaction() as connection:
             transaction = Transaction(connection)
             marked = [(self._clock.now(), id_) for id_ in self._logged]
@@ -234,16 +240,3 @@ class StoreWriter:
             done = [apply(transaction, job.observation) for job in jobs if job.observation is not None]
         del self._logged[: len(marked)]
         return done
-
-
-def _backlog(connection: Connection, account: str) -> Backlog:
-    comparisons = (
-        "SELECT COUNT(*) FROM _owed WHERE account = :account AND kind = 'conversation'"
-        " AND json_extract(payload, '$.verify')"
-        " AND subject_id NOT IN (SELECT subject_id FROM failures WHERE account = :account AND kind = 'conversation')"
-    )
-    suspects = "SELECT COUNT(*) FROM _suspects WHERE account = ? AND kind IN ('conversation', 'message')"
-    return Backlog(
-        comparisons=connection.execute(comparisons, {"account": account}).fetchone()[0],
-        suspects=connection.execute(suspects, (account,)).fetchone()[0],
-    )
