@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,13 +14,14 @@ from syncd.config.models import Account, OpenATSAccount, OpenTrainAccount, Setti
 from syncd.core.model import Instant
 from syncd.core.snapshot import Wanted
 from syncd.core.times import render_time
-from syncd.daemon import run, stop_signals
+from syncd.daemon import run
 from syncd.engine.account import BaseMirror, Log, Mirror, Policy
 from syncd.engine.snapshot_round import SnapshotMirror
 from syncd.errors import AuthError, DatabaseError, NoDatabaseError
 from syncd.holder import Holder, holding
 from syncd.ops.door import Progress, ask_holder, take_lock
 from syncd.ops.notify import Supervisor
+from syncd.ops.starting import stop_signals, until_open
 from syncd.ops.threads import DetachedThreads
 from syncd.sources.http import PoliteClient
 from syncd.sources.openats import OpenATS
@@ -127,34 +128,19 @@ def build_client(account: Account, environ: Mapping[str, str]) -> PoliteClient:
 
 def build_mirror(account: Account, store: StoreWriter, environ: Mapping[str, str]) -> BaseMirror:
     """An account, ready to be polled."""
+    client = build_client(account, environ)
+    common: dict[str, Any] = {
+        "account": account.name,
+        "store": store,
+        "clock": RealClock(),
+        "policy": policy_of(account),
+        "log": _logger(account),
+        "settings": account,
+    }
     if isinstance(account, OpenATSAccount):
-        return _build_openats(account, store, environ)
-    return _build_opentrain(account, store, environ)
-
-
-def _build_opentrain(account: Account, store: StoreWriter, environ: Mapping[str, str]) -> Mirror:
-    return Mirror(
-        account=account.name,
-        source=OpenTrain(build_client(account, environ)),
-        store=store,
-        clock=RealClock(),
-        policy=policy_of(account),
-        log=_logger(account),
-        settings=account,
-    )
-
-
-def _build_openats(account: OpenATSAccount, store: StoreWriter, environ: Mapping[str, str]) -> SnapshotMirror:
-    return SnapshotMirror(
-        account=account.name,
-        source=OpenATS(build_client(account, environ)),
-        store=store,
-        clock=RealClock(),
-        policy=policy_of(account),
-        log=_logger(account),
-        settings=account,
-        wanted=Wanted(jobs=_ids(account.jobs), candidates=_ids(account.candidates)),
-    )
+        wanted = Wanted(jobs=_ids(account.jobs), candidates=_ids(account.candidates))
+        return SnapshotMirror(source=OpenATS(client), wanted=wanted, **common)
+    return Mirror(source=OpenTrain(client), **common)
 
 
 def _ids(configured: str | tuple[int, ...]) -> frozenset[str] | None:
@@ -220,15 +206,26 @@ async def _perform_alone(
 
 def run_daemon(settings: Settings, reload: Callable[[], Settings]) -> None:
     """Be the daemon, until a signal stops it; DatabaseError when another process holds the database."""
-    with take_lock(settings.db_path, group_read=settings.store.group_read):
-        asyncio.run(_run_daemon(settings, reload))
+    asyncio.run(_run_daemon(settings, reload))
 
 
 async def _run_daemon(settings: Settings, reload: Callable[[], Settings]) -> None:
     asyncio.get_running_loop().set_default_executor(DetachedThreads())
+    supervisor = Supervisor(os.environ)
     with stop_signals() as stopping:
-        async with hold(settings, os.environ) as holder:
-            await run(holder, reload, Supervisor(os.environ), stopping)
+        async with AsyncExitStack() as stack:
+            holder = await until_open(lambda: _take_hold(settings, stack), supervisor, stopping, log_line)
+            if holder is not None:
+                await run(holder, reload, supervisor, stopping)
+
+
+async def _take_hold(settings: Settings, stack: AsyncExitStack) -> Holder:
+    """Lock and hold the database until `stack` ends, or neither."""
+    async with AsyncExitStack() as attempt:
+        attempt.enter_context(take_lock(settings.db_path, group_read=settings.store.group_read))
+        holder = await attempt.enter_async_context(hold(settings, os.environ))
+        stack.push_async_exit(attempt.pop_all())
+    return holder
 
 
 @asynccontextmanager

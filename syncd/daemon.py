@@ -2,8 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,11 +14,12 @@ from syncd.core.pacing import next_interval
 from syncd.core.times import seconds_between
 from syncd.engine.account import BaseMirror
 from syncd.engine.outcome import Outcome
-from syncd.errors import ConfigError, SyncdError
+from syncd.errors import ConfigError, StoreTroubleError, SyncdError
 from syncd.holder import Holder
 from syncd.ops.companion import Companion
 from syncd.ops.notify import Supervisor
 from syncd.ops.service import Meter, Outlets, Service, Wishes
+from syncd.ops.starting import ignore_signal
 from syncd.publish.address import follow_words, name_target
 from syncd.sources.heartbeat import send_heartbeat
 from syncd.store.figures import measure_files, read_figures, read_target_figures
@@ -36,26 +36,7 @@ async def run(holder: Holder, reload: Callable[[], Settings], supervisor: Superv
     try:
         await daemon.run()
     finally:
-        loop.add_signal_handler(signal.SIGHUP, _ignore)
-
-
-@contextmanager
-def stop_signals() -> Iterator[asyncio.Event]:
-    """What SIGTERM and SIGINT set from now on; a daemon that has not begun yet, or is ending, heeds no SIGHUP."""
-    stopping = asyncio.Event()
-    meanings = {signal.SIGTERM: stopping.set, signal.SIGINT: stopping.set, signal.SIGHUP: _ignore}
-    loop = asyncio.get_running_loop()
-    for number, meaning in meanings.items():
-        loop.add_signal_handler(number, meaning)
-    try:
-        yield stopping
-    finally:
-        for number in meanings:
-            loop.remove_signal_handler(number)
-
-
-def _ignore() -> None:
-    """Do nothing."""
+        loop.add_signal_handler(signal.SIGHUP, ignore_signal)
 
 
 class Daemon:
@@ -103,7 +84,10 @@ class Daemon:
         One that died before it could say so left a state in which nothing is wrong: then a poll says it, and asks
         nothing either.
         """
-        held = await self.holder.store.fetch_account(name)
+        try:
+            held = await self.holder.store.fetch_account(name)
+        except StoreTroubleError:
+            return 0.0  # the poll says it
         until = held.memo.limited_until
         if until is None or held.account is None or held.account.state in HEALTHY:
             return 0.0
@@ -141,7 +125,8 @@ class Daemon:
             outcome = await self.holder.poll(name)
             delay = self._delay(name, outcome)
             state, retry_at, seconds = outcome.verdict.state, outcome.verdict.retry_at, outcome.cost.seconds
-            self.service.signs.unread = await self.holder.store.count_unread()
+            if state != "paused":
+                self.service.signs.unread = await self.holder.store.count_unread()
         except SyncdError as error:
             self.log("poll.failed", level="error", account=name, error=str(error))
         except Exception as error:  # noqa: BLE001 - a mistake of ours in one account must not stop the others

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
 from typing import Any
 
 from syncd.config.models import Account, Settings
@@ -15,11 +16,12 @@ from syncd.engine.polling import poll_any
 from syncd.engine.sending import VERBS as SENDING
 from syncd.engine.sending import Verb as SendingVerb
 from syncd.engine.sending import deliver
-from syncd.errors import SyncdError, UsageError
-from syncd.ops.disk import check_room
+from syncd.errors import StoreTroubleError, SyncdError, UsageError
+from syncd.ops.disk import check_disk, is_log_too_long
 from syncd.ops.door import Door, Progress
 from syncd.protocols import Clock
 from syncd.store.errands import ERRANDS, run_errand
+from syncd.store.health import empty_log
 from syncd.store.writing import StoreWriter
 
 Build = Callable[[Account], BaseMirror]
@@ -43,6 +45,7 @@ class Holder:
         self.door = Door(settings.db_path, self.serve, group_read=settings.store.group_read)
         self.poll_soon: Callable[[str], None] = lambda _: None
         self._build = build
+        self._file = store.files_used
         self._turns: dict[str, asyncio.Lock] = {}
         self._desks: dict[str, Desk] = {}
 
@@ -60,10 +63,13 @@ class Holder:
         for name, account in settings.accounts.items():
             if name not in self.mirrors:
                 mirror = self._build(account)
-                opened = Opened(account=name, now=now, source=account.source, base_url=account.base_url)
-                mirror.is_same_place = await self.store.apply(opened)
-                mirror.check_room = lambda: check_room(settings.db_path)
+                mirror.check_room = lambda: check_disk(settings.db_path)
+                await self._open(mirror, account)
                 self.mirrors[name] = mirror
+
+    async def _open(self, mirror: BaseMirror, account: Account) -> None:
+        opened = Opened(account=account.name, now=self.clock.now(), source=account.source, base_url=account.base_url)
+        mirror.is_same_place = await self.store.apply(opened)
 
     def turn(self, name: str) -> asyncio.Lock:
         """What keeps an account to one poll at a time."""
@@ -75,13 +81,25 @@ class Holder:
             mirror = self.mirrors.get(name)
             if mirror is None:
                 raise SyncdError(f"account {name} is no longer configured; it was removed meanwhile")
+            await self._take_up_file()
             outcome = await poll_any(mirror, full=full, manual=manual)
-            if outcome.busy:
+            paused = outcome.verdict.state == "paused"
+            if outcome.busy and not paused:
                 await self.store.sum_up_history(name)
             self.log("poll", level="debug", account=name, state=outcome.verdict.state, requests=outcome.cost.requests)
-        if isinstance(mirror, Mirror):
+        if isinstance(mirror, Mirror) and not paused:
             await deliver(Courier(mirror, self._desk(name)), healthy=outcome.trouble is None)
         return outcome
+
+    async def _take_up_file(self) -> None:
+        """Make the accounts known to a file that has taken the database's place, and empty a log that is too long."""
+        with suppress(StoreTroubleError):  # the poll meets the same, and says it
+            if self.store.files_used != self._file:
+                for name, mirror in self.mirrors.items():
+                    await self._open(mirror, self.settings.accounts[name])
+                self._file = self.store.files_used
+            if is_log_too_long(self.settings.db_path):
+                await self.store.read(empty_log)
 
     def courier(self, name: str) -> Courier:
         """Who sends for the account; UsageError where there is no such account, or it only can be read."""
@@ -137,22 +155,12 @@ async def sync(holder: Holder, arguments: dict[str, Any], progress: Progress) ->
     try:
         while not all(task.done() for task in passes.values()):
             await asyncio.wait(passes.values(), timeout=_PROGRESS_SECONDS)
-            progress({name: _tally(holder.mirrors[name]) for name in names if name in holder.mirrors})
+            progress({name: asdict(holder.mirrors[name].tally) for name in names if name in holder.mirrors})
     finally:
         for task in passes.values():
             task.cancel()
         await asyncio.gather(*passes.values(), return_exceptions=True)
     return {"accounts": [_summary(name, task) for name, task in passes.items()]}
-
-
-def _tally(mirror: BaseMirror) -> dict[str, Any]:
-    tally = mirror.tally
-    return {
-        "conversations": tally.conversations,
-        "done": tally.done,
-        "messages": tally.messages,
-        "listed": tally.listed,
-    }
 
 
 def _summary(name: str, task: "asyncio.Task[Outcome]") -> dict[str, Any]:
@@ -224,6 +232,17 @@ def _sending(verb: SendingVerb) -> Verb:
     return serve
 
 
-VERBS: dict[str, Verb] = {"sync": sync, "accept": accept} | {name: _errand(name) for name in ERRANDS}
+async def tell_refused(holder: Holder, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """The accounts whose trouble the database does not take, by name; nobody learns of it by reading there."""
+    del arguments, progress
+    refused = {name: mirror.refused for name, mirror in holder.mirrors.items() if mirror.refused is not None}
+    return {
+        name: {"state": one.state, "state_since": one.now, "last_error": one.error} for name, one in refused.items()
+    }
+
+
+VERBS: dict[str, Verb] = {"sync": sync, "accept": accept, "refused": tell_refused} | {
+    name: _errand(name) for name in ERRANDS
+}
 VERBS |= {name: _sending(verb) for name, verb in SENDING.items()}
 """What a holder does for others, by the name it is asked for."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from syncd.app import RealClock, build_client
 from syncd.cli.database import find_database
+from syncd.cli.live import read_accounts_now
 from syncd.cli.options import Places
 from syncd.config.load import load
 from syncd.config.models import Account, OpenATSAccount, Settings
@@ -16,14 +17,15 @@ from syncd.errors import AuthError, ForbiddenError, NotFoundError, SyncdError
 from syncd.ops import doctor as ops
 from syncd.ops.disk import measure_free
 from syncd.ops.doctor import Finding
-from syncd.ops.doctor_host import find_holder, find_readers, judge_permissions
+from syncd.ops.doctor_host import judge_permissions
+from syncd.ops.locks import find_holder, find_readers, find_writers
 from syncd.sources.http import PoliteClient
 from syncd.sources.openats import OpenATS
 from syncd.sources.opentrain import OpenTrain
 from syncd.sources.specification import fetch_specification, find_differences
 from syncd.store.figures import measure_files
 from syncd.store.health import describe_schema, find_damage
-from syncd.store.read import read_failing, read_status, reading
+from syncd.store.read import read_failing, reading
 
 _PATIENCE_SECONDS = 20.0
 
@@ -62,10 +64,15 @@ def _examine_database(places: Places, settings: Settings | None) -> list[Finding
         findings.append(_judge_room(path, sizes[0]))
         damage = find_damage(path)
         if damage:
-            advice = "stop the daemon, keep the file, and put a backup in its place"
+            advice = (
+                f"keep the file, and put a backup in its place: one move (mv), with no {path.name}-wal and"
+                f" {path.name}-shm left of the old one; a daemon that runs takes it up by itself"
+            )
             return [*findings, ops.problem("integrity", "; ".join(damage), advice)]
         findings += [ops.fine("integrity", "the database is sound"), ops.fine("schema", describe_schema(path))]
-        findings.append(ops.judge_readers(sizes[1], find_readers(path), find_holder(path)))
+        holder = find_holder(path)
+        findings.append(ops.judge_readers(sizes[1], find_readers(path), holder))
+        findings += ops.judge_writers(find_writers(path), holder)
         findings += _examine_rows(path)
     except (SyncdError, OSError) as error:
         findings.append(ops.problem("database", str(error)))
@@ -82,7 +89,7 @@ def _judge_room(path: Path | None, size: int) -> Finding:
 def _examine_rows(path: Path) -> Iterator[Finding]:
     """What the daemon noted: failures, losses held back, an account in trouble."""
     with reading(path) as database:
-        accounts = read_status(database)
+        accounts = read_accounts_now(path, database)
         failing = [
             row | {"account": one["account"]} for one in accounts for row in read_failing(database, one["account"])
         ]

@@ -7,6 +7,7 @@ import typer
 
 from syncd.cli.accounts import print_consumers, print_status
 from syncd.cli.database import find_database
+from syncd.cli.live import read_accounts_now
 from syncd.cli.options import JsonOption, Places, new_family, with_places
 from syncd.cli.render import make_console, print_json
 from syncd.cli.safe import make_safe
@@ -15,7 +16,7 @@ from syncd.cli.verdict import find_reasons
 from syncd.core.durations import parse_duration
 from syncd.store.feed import read_consumers
 from syncd.store.publishing import read_targets
-from syncd.store.read import read_now, read_schema_version, read_status, reading
+from syncd.store.read import read_now, read_schema_version, reading
 
 app = new_family()
 
@@ -26,7 +27,7 @@ def status(places: Places, *, as_json: JsonOption = False) -> None:
     """Show each account's state, freshness, counts, failures and costs, and the database's size."""
     path = find_database(places)
     with reading(path) as database:
-        accounts = read_status(database)
+        accounts = read_accounts_now(path, database)
         consumers, targets = read_consumers(database), read_targets(database)
         now = read_now(database)
         about = {"path": str(path), "bytes": measure_database(path), "schema_version": read_schema_version(database)}
@@ -63,8 +64,10 @@ def check(
     age, waiting = _parse("--max-age", max_age), _parse("--max-waiting", max_waiting)
     if not age:
         raise typer.BadParameter("must be more than 0", param_hint="--max-age")
-    with reading(find_database(places)) as database:
-        reasons = find_reasons(database, max_age=age, max_waiting=waiting)
+    path = find_database(places)
+    with reading(path) as database:
+        accounts = read_accounts_now(path, database)
+        reasons = find_reasons(database, accounts, max_age=age, max_waiting=waiting)
     if as_json:
         print_json({"ok": not reasons, "reasons": reasons})
     else:

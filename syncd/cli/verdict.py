@@ -1,5 +1,6 @@
 """What a monitor should hear: the reasons why the mirror is not well."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from syncd.cli.moments import render_length
@@ -10,19 +11,19 @@ from syncd.store.read import (
     read_failures_before,
     read_now,
     read_progress,
-    read_status,
     read_waiting,
 )
 
 Reason = dict[str, Any]
 
 
-def find_reasons(database: Database, *, max_age: float, max_waiting: float) -> list[Reason]:
+def find_reasons(
+    database: Database, accounts: Sequence[dict[str, Any]], *, max_age: float, max_waiting: float
+) -> list[Reason]:
     """Every reason, each with `kind` (stale, failure, waiting, publish or no_accounts), what it is about, and `text`.
 
-    Limits are seconds; a `max_waiting` of 0 lets people wait for ever.
+    `accounts`: as they are now. Limits are seconds; a `max_waiting` of 0 lets people wait for ever.
     """
-    accounts = read_status(database)
     now = read_now(database)
     if not accounts:
         return [{"kind": "no_accounts", "text": "no account is mirrored yet"}]

@@ -84,10 +84,13 @@ def plan_waiting(held: HeldAccount, waiting: Waiting) -> Plan:
 def plan_poll_ended(held: HeldAccount, ended: PollEnded) -> Plan:
     """Write the poll's outcome down; the answer is a Verdict."""
     account = held.account
-    if account is None:
-        return Plan()
+    if account is None:  # the file that took the database's place does not know it yet
+        return Plan(answer=Verdict(state="paused", error=ended.error, retry_at=after(ended.now, ended.poll_seconds)))
     state = _state(account, ended)
     retry_at, troubles = _next_try(held, ended, state)
+    verdict = Verdict(state=state, error=ended.error, retry_at=retry_at)
+    if state == account.state == "paused":
+        return Plan(answer=verdict)  # once is enough: each write lengthens a log that may be too long already
     changed = state != account.state
     fine = state in HEALTHY
     account = replace(
@@ -98,7 +101,7 @@ def plan_poll_ended(held: HeldAccount, ended: PollEnded) -> Plan:
         last_success_at=ended.now if fine else account.last_success_at,
         # a first pass has seen everything there is, so it counts as a reconcile
         last_reconciled_at=account.last_reconciled_at or (ended.now if ended.caught_up else None),
-        retry_at=retry_at,
+        retry_at=None if state == "paused" else retry_at,
         last_error=ended.error,
     )
     memo = replace(
@@ -114,7 +117,7 @@ def plan_poll_ended(held: HeldAccount, ended: PollEnded) -> Plan:
         account=account,
         memo=memo,
         events=_state_events(held.memo, memo, state, ended),
-        answer=Verdict(state=state, error=ended.error, retry_at=retry_at),
+        answer=verdict,
     )
 
 
@@ -127,6 +130,8 @@ def _state(account: Account, ended: PollEnded) -> str:
 def _next_try(held: HeldAccount, ended: PollEnded, state: str) -> tuple[Instant | None, int]:
     if state in HEALTHY:
         return None, 0
+    if state == "paused":  # whether the disk is well again is looked at soon, as that costs no request
+        return after(ended.now, ended.poll_seconds), held.memo.troubles
     troubles = held.memo.troubles + 1
     return ended.retry_at or after(ended.now, trouble_wait(troubles, ended.poll_seconds)), troubles
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from syncd.core.model import Identity
+from syncd.core.observations import PollEnded
 from syncd.errors import SyncdError
 from syncd.protocols import Clock, PagedSource, Source, Store
 
@@ -40,7 +41,8 @@ class BaseMirror:
 
     `settings`: what it was built from, to tell a change of configuration. `is_same_place`: its rows came from this
     very address. `sits_until`: while a wait is sat out, its end on the clock that only grows. `check_room` raises
-    StoreTroubleError where what comes could not be stored.
+    StoreTroubleError where what comes could not be stored. `refused`: the end of a poll that the database would not
+    take; it is written before anything else is asked.
     """
 
     account: str
@@ -54,6 +56,7 @@ class BaseMirror:
     identity: Identity | None = None
     tally: Tally = field(default_factory=Tally)
     sits_until: float | None = None
+    refused: PollEnded | None = None
     check_room: Callable[[], None] = field(default=lambda: None)
 
     def missing_scopes(self) -> tuple[str, ...]:

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from syncd.core.health import Verdict
 from syncd.core.observations import PollEnded, RunBegun, RunEnded
-from syncd.core.pacing import trouble_wait
 from syncd.core.plan import PollCost
 from syncd.core.times import after
 from syncd.engine.account import BaseMirror, PassEndedError, Tally
@@ -42,6 +42,7 @@ async def measured(mirror: BaseMirror, look: Callable[[], Awaitable[bool]]) -> O
     trouble: SyncdError | None = None
     busy = False
     try:
+        await _write_refused(mirror)
         busy = await look()
     except PassEndedError as ended:
         trouble = ended.trouble
@@ -65,13 +66,30 @@ async def measured(mirror: BaseMirror, look: Callable[[], Awaitable[bool]]) -> O
         mirror.identity = None  # the next token may be another's
     if isinstance(trouble, WrongAccountError):
         mirror.source.drop_connections()  # so that a token that was put right is seen
-    try:
-        verdict: Verdict = await mirror.store.apply(observed)
-    except StoreTroubleError as refused:
-        # it can't be written down that nothing can be written down
-        retry_at = after(ended_at, trouble_wait(1, mirror.policy.poll_seconds))
-        verdict, trouble = Verdict(state="paused", error=str(refused), retry_at=retry_at), refused
-    return Outcome(verdict=verdict, busy=busy, cost=cost, trouble=trouble)
+    verdict, refusal = await _write_end(mirror, observed)
+    return Outcome(verdict=verdict, busy=busy, cost=cost, trouble=refusal or trouble)
+
+
+async def _write_refused(mirror: BaseMirror) -> None:
+    """Write the trouble down that could not be written when it came; raises StoreTroubleError while it still can't."""
+    if mirror.refused is not None:
+        await mirror.store.apply(mirror.refused)
+        mirror.refused = None
+
+
+async def _write_end(mirror: BaseMirror, observed: PollEnded) -> tuple[Verdict, StoreTroubleError | None]:
+    """Write the poll's end down; where that is refused, say so once and keep it in memory."""
+    refusal: StoreTroubleError | None = None
+    if mirror.refused is None:
+        try:
+            return await mirror.store.apply(observed), None
+        except StoreTroubleError as error:
+            refusal = error
+            observed = replace(observed, state="paused", error=str(error), retry_at=None, caught_up=False)
+            mirror.refused = observed
+            mirror.log("account.paused", level="error", error=observed.error)
+    retry_at = after(observed.now, mirror.policy.poll_seconds)
+    return Verdict(state="paused", error=observed.error, retry_at=retry_at), refusal
 
 
 def state_of(trouble: SyncdError | None) -> str:

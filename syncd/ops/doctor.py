@@ -107,6 +107,19 @@ def judge_readers(log_bytes: int, readers: Mapping[int, str], writer: int | None
     return warn("readers", f"{size}, held by {named}", "end that query or transaction: the log grows until it ends")
 
 
+def judge_writers(writers: Mapping[int, str], holder: int | None) -> list[Finding]:
+    """Name who else writes the database just now, and keeps the daemon from it; `holder`: the daemon."""
+    return [
+        warn(
+            "writers",
+            f"process {pid} ({name}) is writing to the database",
+            "end it if it lasts: nothing is mirrored meanwhile, and the database is syncd's to write",
+        )
+        for pid, name in writers.items()
+        if pid != holder
+    ]
+
+
 def judge_failures(rows: Iterable[Mapping[str, Any]]) -> list[Finding]:
     """Explain what fails, one finding for each account, kind and reason."""
     return [

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from msgspec import DecodeError, Struct, json
 
-from syncd.errors import DatabaseError, SyncdError, UsageError
+from syncd.errors import PASSING_ERRORS, DatabaseError, StoreTroubleError, SyncdError, UsageError
 
 Progress = Callable[[dict[str, Any]], None]
 Serve = Callable[[str, dict[str, Any], Progress], Awaitable[dict[str, Any]]]
@@ -65,6 +65,8 @@ def take_lock(database: Path, *, group_read: bool = False) -> Lock:
         database.parent.mkdir(mode=0o750 if group_read else 0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
+        if error.errno in PASSING_ERRORS:
+            raise StoreTroubleError(f"{path} can't be opened for now: {error.strerror}; see to its disk") from error
         raise DatabaseError(f"{path} can't be opened: {error.strerror}; check the path and its permissions") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -74,8 +76,9 @@ def take_lock(database: Path, *, group_read: bool = False) -> Lock:
         raise DatabaseError(
             f"{database} is held by another syncd (process {holder or 'unknown'}); stop that one first"
         ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    with suppress(OSError):  # a full disk has no room for the number, which is only told to people
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return Lock(path, descriptor)
 
 
@@ -98,6 +101,8 @@ class Door:
             with _address(self._path) as address:
                 self._server = await asyncio.start_unix_server(self._welcome, address, limit=_LINE_LIMIT)
         except OSError as error:
+            if error.errno in PASSING_ERRORS:
+                raise StoreTroubleError(f"{self._path} can't be made for now: {error.strerror}") from error
             raise DatabaseError(
                 f"{self._path} can't be made: {error.strerror or error}; check the folder's permissions"
             ) from error
@@ -189,10 +194,19 @@ def _address(path: Path) -> Iterator[str]:
 
 
 def ask_holder(
-    database: Path, command: str, arguments: dict[str, Any], on_progress: Progress | None = None
+    database: Path,
+    command: str,
+    arguments: dict[str, Any],
+    on_progress: Progress | None = None,
+    *,
+    patience: float | None = None,
 ) -> dict[str, Any] | None:
-    """What the database's holder answers; None when nobody listens. Raises HolderError."""
+    """What the database's holder answers; None when nobody listens. Raises HolderError.
+
+    `patience`: seconds to wait for each line of it, None for as long as it takes.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(patience)
         try:
             with _address(socket_path(database)) as address:
                 connection.connect(address)

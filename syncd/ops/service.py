@@ -169,7 +169,7 @@ class Service:
         sign = self.signs.of(name)
         return AccountFigures(
             account=name,
-            state=row.get("state") or "starting",
+            state=sign.state or row.get("state") or "starting",
             age_seconds=row.get("age_seconds"),
             unread=row.get("unread", 0),
             needs_reply=row.get("needs_reply", 0),

@@ -21,6 +21,16 @@ def find_damage(path: Path) -> list[str]:
     return [] if found == ["ok"] else found
 
 
+def empty_log(database: sqlite3.Connection) -> bool:
+    """Move the write-ahead log into the file and cut it to nothing; False at once where a reader stands in the way."""
+    patience = database.execute("PRAGMA busy_timeout").fetchone()[0]
+    database.execute("PRAGMA busy_timeout = 100")
+    try:
+        return not database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    finally:
+        database.execute(f"PRAGMA busy_timeout = {int(patience)}")
+
+
 def describe_schema(path: Path) -> str:
     """Which schema the database has; raises DatabaseError when it is not the one this syncd reads."""
     with closing(open_reader(path)) as database:

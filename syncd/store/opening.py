@@ -20,7 +20,7 @@ from syncd.store.indexing import index_due
 from syncd.store.lineage import begin_lineage
 from syncd.store.migrate import Migration, load_migrations, make_durable, migrate
 from syncd.store.reading import connect_without_trace
-from syncd.store.refusals import is_passing, translated
+from syncd.store.refusals import explain, is_passing
 
 _SETTINGS = (
     "PRAGMA journal_mode = WAL",
@@ -199,5 +199,5 @@ def _check_ours(path: Path, newest: int) -> None:
 
 def _translate(path: Path, error: sqlite3.Error) -> DatabaseError | StoreTroubleError:
     if is_passing(path, error):
-        return StoreTroubleError(f"{path} can't be opened for now: {translated(error)}")
-    return DatabaseError(f"{path} can't be opened: {translated(error)}")
+        return StoreTroubleError(f"{path} can't be opened for now: {explain(error)}")
+    return DatabaseError(f"{path} can't be opened: {explain(error)}")

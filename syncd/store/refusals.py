@@ -1,11 +1,10 @@
 """What it means when SQLite or the disk refuses, and what a person can do about it."""
 
-import errno
 import os
 import sqlite3
 from pathlib import Path
 
-from syncd.errors import StoreTroubleError
+from syncd.errors import PASSING_ERRORS, StoreTroubleError
 
 _LOCKED = "another process keeps it locked; `syncd doctor` names it"
 _DAMAGED = "the file is damaged; put a backup in its place, with no -wal and -shm file beside it"
@@ -21,7 +20,6 @@ _ADVICE = {
     "SQLITE_NOTADB": _DAMAGED,
 }
 _SOUND = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_NOMEM")  # nothing is wrong with the file
-_PASSING_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
 def is_trouble(error: BaseException) -> bool:
@@ -39,7 +37,7 @@ def is_doubtful(error: BaseException) -> bool:
 def is_passing(path: Path, error: sqlite3.Error | OSError) -> bool:
     """Whether `path` may be opened some time later with nothing about it changed."""
     if isinstance(error, OSError):
-        return error.errno in _PASSING_ERRORS
+        return error.errno in PASSING_ERRORS
     return _name(error).startswith((*_SOUND, "SQLITE_IOERR")) or (is_trouble(error) and _is_disk_read_only(path))
 
 
@@ -47,8 +45,13 @@ def translated(error: Exception) -> Exception:
     """What SQLite says, in our words; our own mistakes as they are."""
     if not isinstance(error, sqlite3.Error):
         return error
+    return StoreTroubleError(f"{explain(error)}; syncd then goes on by itself")
+
+
+def explain(error: sqlite3.Error) -> str:
+    """What SQLite says, and what to do about it."""
     advice = _find_advice(error) or "`syncd doctor` looks at it"
-    return StoreTroubleError(f"the database refuses ({_name(error)}: {error}): {advice}; syncd then goes on by itself")
+    return f"the database refuses ({_name(error)}: {error}): {advice}"
 
 
 def _find_advice(error: BaseException) -> str | None:
