@@ -14,7 +14,7 @@ from syncd.config.models import Account, OpenATSAccount, OpenTrainAccount, Setti
 from syncd.core.model import Instant
 from syncd.core.snapshot import Wanted
 from syncd.core.times import render_time
-from syncd.daemon import run
+from syncd.daemon import keep_up, run
 from syncd.engine.account import BaseMirror, Log, Mirror, Policy
 from syncd.engine.snapshot_round import SnapshotMirror
 from syncd.errors import AuthError, DatabaseError, NoDatabaseError
@@ -199,6 +199,7 @@ async def _perform_alone(
 ) -> dict[str, Any]:
     asyncio.get_running_loop().set_default_executor(DetachedThreads())
     async with hold(settings, os.environ) as holder:
+        await keep_up(holder)
         answer = await holder.serve(command, arguments, on_progress)
         await holder.door.settle()
         return answer

@@ -64,7 +64,7 @@ class Daemon:
         self._scheduler.start()
         for name in self.holder.mirrors:
             self.schedule(name, await self._first_delay(name))
-        self._scheduler.add_job(self._keep_up, "interval", days=1, next_run_time=datetime.now(UTC))
+        self._scheduler.add_job(keep_up, "interval", days=1, next_run_time=datetime.now(UTC), args=[self.holder])
         self.service.open(_wishes(self.holder.settings))
         self.log("daemon.started", accounts=len(self.holder.mirrors))
         await self._publish()
@@ -92,17 +92,6 @@ class Daemon:
         if until is None or held.account is None or held.account.state in HEALTHY:
             return 0.0
         return max(0.0, seconds_between(self.holder.clock.now(), until))
-
-    async def _keep_up(self) -> None:
-        """Finish what an erasure left, and erase what is too old; daily, and at each start."""
-        words = {"retention_days": self.holder.settings.store.retention_days}
-        try:
-            done = await self.holder.serve("upkeep", words, lambda _: None)
-        except SyncdError as error:
-            self.log("upkeep.failed", level="error", error=str(error))
-            return
-        if done["rows"] or not done["clean"]:
-            self.log("upkeep", rows=sum(done["rows"].values()), clean=done["clean"])
 
     def schedule(self, name: str, delay: float) -> None:
         """Place the account's next poll, in seconds from now."""
@@ -195,7 +184,8 @@ class Daemon:
 
     def read_meters(self) -> dict[str, Meter]:
         """Every account's meter; called from other threads too."""
-        return {name: _read_meter(mirror) for name, mirror in list(self.holder.mirrors.items())}
+        rest = self.holder.rest.until
+        return {name: _read_meter(mirror, rest) for name, mirror in list(self.holder.mirrors.items())}
 
     def poll_soon(self) -> None:
         """Connect anew, and poll at once whatever is not told to wait."""
@@ -211,6 +201,18 @@ class Daemon:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def keep_up(holder: Holder) -> None:
+    """Finish what an erasure left, and erase what is too old; to be done daily, and at each start of who holds."""
+    words = {"retention_days": holder.settings.store.retention_days}
+    try:
+        done = await holder.serve("upkeep", words, lambda _: None)
+    except SyncdError as error:
+        holder.log("upkeep.failed", level="error", error=str(error))
+        return
+    if done["rows"] or not done["clean"]:
+        holder.log("upkeep", rows=sum(done["rows"].values()), clean=done["clean"])
 
 
 def _build_service(supervisor: Supervisor, daemon: Daemon) -> Service:
@@ -231,11 +233,12 @@ def _wishes(settings: Settings) -> Wishes:
     )
 
 
-def _read_meter(mirror: BaseMirror) -> Meter:
+def _read_meter(mirror: BaseMirror, rests_until: float | None) -> Meter:
+    waits = [until for until in (mirror.sits_until, rests_until) if until is not None]
     cost = mirror.source.cost
     return Meter(
         requests=cost.requests,
         by_status=dict(cost.by_status),
         rows=mirror.store.rows_written(mirror.account),
-        sits_until=mirror.sits_until,
+        sits_until=max(waits, default=None),
     )

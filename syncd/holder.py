@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -19,8 +19,9 @@ from syncd.engine.sending import deliver
 from syncd.errors import StoreTroubleError, SyncdError, UsageError
 from syncd.ops.disk import check_disk, is_log_too_long
 from syncd.ops.door import Door, Progress
+from syncd.ops.rest import Rest
 from syncd.protocols import Clock
-from syncd.store.errands import ERRANDS, run_errand
+from syncd.store.errands import ERRANDS, REWRITING, run_errand
 from syncd.store.health import empty_log
 from syncd.store.writing import StoreWriter
 
@@ -44,6 +45,7 @@ class Holder:
         self.intervals: dict[str, float] = {}
         self.door = Door(settings.db_path, self.serve, group_read=settings.store.group_read)
         self.poll_soon: Callable[[str], None] = lambda _: None
+        self.rest = Rest(settings.db_path, clock)
         self._build = build
         self._file = store.files_used
         self._turns: dict[str, asyncio.Lock] = {}
@@ -212,9 +214,8 @@ def _errand(name: str) -> Verb:
 
     async def serve(holder: Holder, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         del progress
-        now = holder.clock.now()
-        answer = await holder.store.read(lambda connection: run_errand(connection, name, arguments, now))
-        return dict(answer)
+        with holder.rest.declared() if name in REWRITING else nullcontext():
+            return dict(await holder.store.read(lambda it: run_errand(it, name, arguments, holder.clock.now())))
 
     return serve
 

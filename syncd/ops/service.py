@@ -17,7 +17,10 @@ from syncd.protocols import Clock
 
 
 class Meter(Struct, frozen=True, kw_only=True):
-    """What an account has cost since it was taken up; `sits_until`: a wait inside its poll, on the growing clock."""
+    """What an account has cost since it was taken up.
+
+    `sits_until`: a wait inside its poll, or for the database to be written anew, on the clock that only grows.
+    """
 
     requests: int
     by_status: Mapping[int, int]

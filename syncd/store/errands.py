@@ -32,6 +32,10 @@ ERRANDS: Mapping[str, Errand] = {
 """By the name of the holder's verb."""
 
 
+REWRITING = frozenset({"purge", "upkeep"})
+"""Those that may build the whole file anew, during which nothing else can be written."""
+
+
 def run_errand(database: sqlite3.Connection, name: str, words: dict[str, Any], now: str) -> dict[str, Any]:
     """Do the errand; raises StoreTroubleError where SQLite gives up: what is left is done at the next start."""
     try:

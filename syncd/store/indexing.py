@@ -25,7 +25,8 @@ FROM (SELECT DISTINCT account, owner_id, id FROM _search_due WHERE kind = 'inter
 CROSS JOIN interview_messages AS m ON m.account = d.account AND m.proposal_id = d.owner_id AND m.id = d.id
 WHERE m.content <> ''
 """
-_MOVED = "SELECT DISTINCT kind, account, id, old_at FROM _search_due WHERE old_at IS NOT NULL"
+# In the order of their numbers, here and below: the index writes a segment, and merges some, wherever they go down.
+_MOVED = "SELECT DISTINCT kind, account, id, old_at FROM _search_due WHERE old_at IS NOT NULL ORDER BY old_at"
 _INSERT = (
     "INSERT INTO _search (rowid, account, kind, owner_id, id, place, sender, words) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
@@ -55,7 +56,6 @@ def index_due(database: sqlite3.Connection) -> None:
         )
         for number, (_, account, kind, owner_id, id, text, sender) in zip(numbers, texts, strict=True)
     ]
-    # In the order of their numbers: the index writes a segment wherever they go down.
     database.executemany(_INSERT, sorted(entries))
     database.execute("DELETE FROM _search_due")
 

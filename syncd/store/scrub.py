@@ -34,8 +34,8 @@ def finish_erasures(database: sqlite3.Connection) -> bool:
 
 
 def _rewrite(database: sqlite3.Connection) -> None:
-    """Build the search index and the file anew: their free space and their merged-away parts keep deleted text."""
-    database.execute("INSERT INTO _search (_search) VALUES ('rebuild')")
+    """Merge the search index to one part and build the file anew: older parts and free space keep deleted text."""
+    database.execute("INSERT INTO _search (_search) VALUES ('optimize')")
     kept = database.execute("PRAGMA temp_store").fetchone()[0]
     database.execute("PRAGMA temp_store = FILE")  # the copy of the whole database has no place in memory
     try:
