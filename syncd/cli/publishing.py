@@ -166,9 +166,8 @@ class _Work:
         secret = resolve_password(self._chosen, os.environ)
         password = None if secret is None else secret.reveal()
         logs.register_secret(password or "")
-        line = connect(self._chosen.url, password, self._target, self._chosen.schema_name)
-        patience.watch(line)
-        return line
+        chosen = self._chosen
+        return patience.connect(lambda: connect(chosen.url, password, self._target, chosen.schema_name))
 
     def _publish_once(self, publisher: "Publisher", *, as_json: bool) -> None:
         done = publisher.catch_up()

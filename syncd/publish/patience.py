@@ -3,15 +3,17 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread, Timer
 from types import FrameType
 
+from syncd.errors import PublishError
 from syncd.publish.connection import Line
 
 STALL_SECONDS = 120.0
 """How long the target may neither answer nor take anything."""
+_LET_GO = "was let go of"
 _LAST_SECONDS = 3.0
 """How long a stop may take; what is not committed by then is as if it had never begun."""
 
@@ -23,6 +25,7 @@ class Patience:
         self.stopping = Event()
         self.interrupted = False
         self._line: Line | None = None
+        self._connecting = False
 
     @contextmanager
     def heeding(self, *, until_eof: bool = False) -> Iterator[None]:
@@ -39,11 +42,16 @@ class Patience:
             for number, heed in before.items():
                 signal.signal(number, heed)
 
-    def watch(self, line: Line) -> None:
-        """This is the line to cut."""
-        self._line = line
+    def connect(self, connect: Callable[[], Line]) -> Line:
+        """Connect; from then on that is the line to cut. Raises PublishError."""
+        self._connecting = True
+        try:
+            self._line = connect()
+        finally:
+            self._connecting = False
         if self.stopping.is_set():
-            line.cut("was let go of")
+            self._line.cut(_LET_GO)
+        return self._line
 
     def expect(self) -> None:
         """Something is asked of the target, or it has just got on: from now on it may take so long again."""
@@ -59,8 +67,10 @@ class Patience:
         last = Timer(_LAST_SECONDS, os._exit, (0,))  # a name server, say, keeps even a signal waiting
         last.daemon = True
         last.start()
+        if self._connecting:
+            raise PublishError(f"the target {_LET_GO}")  # out of the wait for its answer
         if self._line is not None:
-            self._line.cut("was let go of")
+            self._line.cut(_LET_GO)
 
     def _give_up(self, _: int, __: FrameType | None) -> None:
         if self._line is not None:

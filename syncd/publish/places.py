@@ -75,7 +75,7 @@ def judge(place: Place, snapshot: Snapshot, line: Line) -> PublishError | None:
     if place.identity != snapshot.read_identity():
         return PublishError(
             f"{line.target}: account {place.account} is published there by another database; rename the account, "
-            f"publish into another schema, or stop the other one and {advice}",
+            f"publish into another schema, or stop the other one for good: {advice}",
             exit_code=78,
         )
     if place.place > snapshot.newest or place.mark != snapshot.read_mark(place.place):
