@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from syncd.cli.feed_command import run_on
 from syncd.cli.options import AccountOption, Places, new_family, with_places
 from syncd.cli.render import print_json_line
 from syncd.errors import SyncdError, UsageError
+from syncd.store.claims import claiming
 from syncd.store.feed import Choice, Look, read_consumer, read_feed, read_version, retry_wait
 from syncd.store.read import Database, open_feed
 
@@ -59,7 +60,7 @@ def events(  # noqa: PLR0913 - each is an option of the command
     """
     _check_words(after, consumer, command, execute=execute, from_start=from_start)
     path = find_database(places)
-    with closing(open_feed(path)) as database:
+    with closing(open_feed(path)) as database, _claiming(places, path, consumer):
         check_account(database, account)
         known = None if consumer is None else read_consumer(database, consumer)
         history = consumer is None or (from_start if known is None else bool(known["from_start"]))
@@ -71,6 +72,12 @@ def events(  # noqa: PLR0913 - each is an option of the command
                 reader.run(command, look, follow=follow)
             else:
                 reader.print(look)
+
+
+def _claiming(places: Places, path: Path, consumer: str | None) -> AbstractContextManager[None]:
+    if consumer is None:
+        return nullcontext()
+    return claiming(path, consumer, lambda: run_errand(places, path, "claim", {"name": consumer}))
 
 
 def _check_words(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from syncd.errors import StoreTroubleError
+from syncd.store.claims import make_claim
 from syncd.store.erase import purge
 from syncd.store.feed import note_place
 from syncd.store.publishing import leave_targets, note_published
@@ -23,6 +24,7 @@ def _keep_up(database: sqlite3.Connection, words: dict[str, Any], now: str) -> d
 
 ERRANDS: Mapping[str, Errand] = {
     "consumer": note_place,
+    "claim": make_claim,
     "purge": purge,
     "backup_made": note_backup,
     "upkeep": _keep_up,
@@ -30,7 +32,6 @@ ERRANDS: Mapping[str, Errand] = {
     "publish_only": leave_targets,
 }
 """By the name of the holder's verb."""
-
 
 REWRITING = frozenset({"purge", "upkeep"})
 """Those that may build the whole file anew, during which nothing else can be written."""

@@ -69,6 +69,20 @@ def test_a_consumer_goes_on_where_it_was(run: Run, events: World) -> None:
     assert [row["name"] for row in run("status", "--json").data["consumers"]] == ["all", "crm"]
 
 
+def test_a_consumer_is_read_by_one_at_a_time(run: Run, events: World) -> None:
+    """While somebody follows as a consumer, another one of that name is refused in one line; when it ends, not."""
+    command = [sys.executable, "-m", "syncd.cli.main", "--db", str(events.path), "events", "--consumer", "crm"]
+    with subprocess.Popen([*command, "--follow"], stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own words
+        assert process.stdout is not None
+        assert [json.loads(process.stdout.readline())["id"] for _ in range(3)] == [1, 3, 5]
+        second = run("events", "--consumer", "crm")
+        assert (second.code, second.out, second.err.count("\n")) == (1, "", 1)
+        assert "crm" in second.err
+        assert ids(run("events", "--consumer", "other").lines) == [1, 3, 5]
+        process.kill()
+    assert run("events", "--consumer", "crm").code == 0
+
+
 def test_what_could_not_be_written_out_is_not_passed_over(events: World) -> None:
     """A consumer whose reader has gone keeps its place."""
     command = [sys.executable, "-m", "syncd.cli.main", "--db", str(events.path), "events", "--consumer", "crm"]
