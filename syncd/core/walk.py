@@ -188,14 +188,22 @@ def _backwards(thread: Thread, walk: Walk, sight: _Sight) -> Reached:
     return Reached(thread=replace(thread, walk=replace(walk, cursor=sight.page.next_cursor)))
 
 
+_MOST_RESTARTS = 2
+
+
+def wants_solitude(walk: Walk) -> bool:
+    """Whether its cursors died twice, perhaps because they live for fewer requests than are made beside it."""
+    return walk.restarts >= _MOST_RESTARTS
+
+
 def after_dead_cursor(thread: Thread, walk: Walk) -> Walk | None:
-    """The one bounded recovery from a cursor that the server no longer knows; None when it was tried already.
+    """The bounded recovery from a cursor that the server no longer knows: once beside others, once alone, then None.
 
     A thread that is whole is joined from its newest page; one that is not begins again from nothing.
     """
-    if walk.cursor is None or walk.restarts > 0:
+    if walk.cursor is None or walk.restarts >= _MOST_RESTARTS:
         return None
-    fresh = replace(walk, cursor=None, start="unknown", joined=False, high=None, restarts=1)
+    fresh = replace(walk, cursor=None, start="unknown", joined=False, high=None, restarts=walk.restarts + 1)
     if walk.direction == "newer" and thread.whole_since is not None and not walk.verify:
         return replace(fresh, direction="older", goal="join")
     return fresh

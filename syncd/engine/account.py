@@ -66,10 +66,14 @@ class BaseMirror:
 
 @dataclass(slots=True, kw_only=True)
 class Mirror(BaseMirror):
-    """An account whose source answers in pages; `identified_by` is how many tokens had been taken when it was."""
+    """An account whose source answers in pages; `identified_by` is how many tokens had been taken when it was.
+
+    `unread_fails`: the list of unread conversations was not to be had, and the log has said so.
+    """
 
     source: PagedSource
     feed_absent: bool = False
+    unread_fails: bool = False
     identified_by: int = 0
 
     def may(self, scope: str) -> bool:

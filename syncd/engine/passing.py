@@ -8,6 +8,7 @@ from syncd.core.observations import Failed
 from syncd.engine.account import BaseMirror, Mirror, PassEndedError
 from syncd.engine.gate import Gate
 from syncd.engine.identity import WrongAccountError, identified
+from syncd.engine.solo import Solo
 from syncd.errors import (
     AuthError,
     FetchError,
@@ -63,18 +64,21 @@ class Pass(BasePass):
         self.attempted: set[tuple[str, str]] = set()
         self._list_answers: bool | None = None
         self._identifying = asyncio.Lock()
+        self._solo = Solo()
+        self.alone = self._solo.alone
 
     async def ask(self, fetch: Callable[[], Awaitable[_T]]) -> _T:
         """The answer of a request, once it is known that the user who asked is still the same."""
-        answer = await super().ask(fetch)
-        async with self._identifying:
-            if self._is_another_token():
-                self.mirror.identity = None
-                try:
-                    await identified(self.mirror, super().ask)
-                except WrongAccountError as error:
-                    raise self.end(error) from None
-        return answer
+        async with self._solo.beside_others():
+            answer = await super().ask(fetch)
+            async with self._identifying:
+                if self._is_another_token():
+                    self.mirror.identity = None
+                    try:
+                        await identified(self.mirror, super().ask)
+                    except WrongAccountError as error:
+                        raise self.end(error) from None
+            return answer
 
     def _is_another_token(self) -> bool:
         return self.mirror.identity is not None and self.mirror.source.tokens_taken != self.mirror.identified_by

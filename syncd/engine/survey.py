@@ -5,13 +5,30 @@ from syncd.core.model import Change
 from syncd.core.observations import FeedRead, UnreadList
 from syncd.engine.hydrate import Work
 from syncd.engine.passing import Pass
-from syncd.errors import FetchError, ForbiddenError, NotFoundError, RejectedError
+from syncd.errors import (
+    FetchError,
+    ForbiddenError,
+    NotFoundError,
+    ProtocolError,
+    RejectedError,
+    UnreachableError,
+)
 
 
 async def read_unread(under: Pass, work: Work) -> None:
-    """Compare the unread list's first page with what counts as unread here."""
+    """Compare the unread list's first page with what counts as unread here; what the list itself said stands alone."""
     mirror = under.mirror
-    page = await under.ask(lambda: mirror.source.fetch_entries(None, unread_only=True))
+    try:
+        page = await under.ask(lambda: mirror.source.fetch_entries(None, unread_only=True))
+    except (UnreachableError, ProtocolError) as failed:
+        under.weigh(failed)
+        if not mirror.unread_fails:
+            mirror.log("unread.failed", level="warning", reason=failed.reason, request_id=failed.request_id)
+        mirror.unread_fails = True
+        return
+    if mirror.unread_fails:
+        mirror.log("unread.recovered")
+    mirror.unread_fails = False
     observed = UnreadList(
         account=mirror.account,
         now=mirror.clock.now(),

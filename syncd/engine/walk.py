@@ -5,6 +5,7 @@ from syncd.core.model import Page
 from syncd.core.observations import ConversationGone, CursorDied, Look, PageRead
 from syncd.core.pacing import EXPLAIN_PAGES
 from syncd.core.thread import Trail, Walk
+from syncd.core.walk import wants_solitude
 from syncd.engine.passing import Pass
 from syncd.errors import FetchError, ForbiddenError, NotFoundError, RejectedError
 
@@ -12,16 +13,29 @@ from syncd.errors import FetchError, ForbiddenError, NotFoundError, RejectedErro
 async def walk_conversation(under: Pass, conversation_id: str) -> None:
     """Pay what the conversation is owed; what can't be had becomes a row in `failures`."""
     mirror = under.mirror
-    now = mirror.clock.now
-    step = await mirror.store.apply(Look(account=mirror.account, now=now(), conversation_id=conversation_id))
+    look = Look(account=mirror.account, now=mirror.clock.now(), conversation_id=conversation_id)
+    step = await mirror.store.apply(look)
+    if isinstance(step, Walk) and not wants_solitude(step):
+        step = await _walk(under, conversation_id, step)
+    if isinstance(step, Walk) and wants_solitude(step):
+        async with under.alone():
+            step = await _walk(under, conversation_id, step)
+    if isinstance(step, Stuck):
+        await _fail(under, conversation_id, "cursor_repeats", None)
+
+
+async def _walk(under: Pass, conversation_id: str, begun: Walk) -> Walk | Stuck | None:
+    """Page after page, to the walk's end or to where it goes on alone, or at the next poll."""
+    mirror, now = under.mirror, under.mirror.clock.now
+    step: Walk | Stuck | None = begun
     trail, pages = Trail(), 0
-    while isinstance(step, Walk):
+    while isinstance(step, Walk) and wants_solitude(step) is wants_solitude(begun):
         if step.goal == "explain" and pages >= EXPLAIN_PAGES:
-            return  # it goes on at the next poll, from the cursor that is stored
+            return None  # it goes on at the next poll, from the cursor that is stored
         asked = step
         page = await _fetch_page(under, conversation_id, asked)
         if page is None:
-            return
+            return None
         if isinstance(page, RejectedError):
             step, trail = await _recover(under, conversation_id, asked, page), Trail()
             continue
@@ -39,8 +53,7 @@ async def walk_conversation(under: Pass, conversation_id: str) -> None:
         step = await mirror.store.apply(read)
         if isinstance(step, Walk) and (step.direction, step.cursor is None) != (asked.direction, False):
             trail = Trail()
-    if isinstance(step, Stuck):
-        await _fail(under, conversation_id, "cursor_repeats", None)
+    return step
 
 
 async def _fetch_page(under: Pass, conversation_id: str, walk: Walk) -> Page | RejectedError | None:
@@ -66,7 +79,7 @@ async def _fetch_page(under: Pass, conversation_id: str, walk: Walk) -> Page | R
 
 
 async def _recover(under: Pass, conversation_id: str, walk: Walk, refused: RejectedError) -> Walk | None:
-    """The one bounded recovery from a dead cursor; a second one in the same walk is a failure."""
+    """The bounded recovery from a dead cursor: once beside others and once alone; a third one is a failure."""
     mirror = under.mirror
     died = CursorDied(account=mirror.account, now=mirror.clock.now(), conversation_id=conversation_id, walk=walk)
     step = await mirror.store.apply(died)

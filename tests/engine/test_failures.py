@@ -279,3 +279,20 @@ async def test_disk_that_refuses(rig: Rig) -> None:
     await rig.poll()
     assert rig.account()["state"] == "ok"
     assert rig.differences() == []
+
+
+async def test_an_unread_list_that_fails_leaves_the_poll_good(rig: Rig) -> None:
+    """What the list shows is mirrored while the unread one answers 503, HTML or `{}`; the log says so once."""
+    await rig.poll()
+    id_ = rig.sim.world.longest()
+    for fault in ("gateway", "html", "empty_object"):
+        getattr(rig.sim.faults, fault)(listing=True, skip=1, times=None)
+        made = rig.sim.world.add_message(id_, "help")
+        assert (await rig.poll()).verdict.state == "ok"
+        assert {e["message_id"] for e in rig.new_events("message.new")} == {made}
+        assert rig.differences() == []
+        rig.sim.faults.clear()
+    rig.sim.world.read_conversation(id_)
+    await rig.poll()
+    assert rig.scalar("SELECT unread_count FROM conversations WHERE id = ?", id_) == 0
+    assert [event for event, _ in rig.log if event.startswith("unread.")] == ["unread.failed", "unread.recovered"]
