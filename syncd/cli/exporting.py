@@ -21,6 +21,17 @@ from syncd.store.identity import fetch_version
 from syncd.store.read import Connection, open_snapshot
 from syncd.store.snapshot_reading import Source, read_change_id, read_source, read_sources
 
+SinceOption = Annotated[
+    int | None,
+    typer.Option(
+        "--since",
+        metavar="CHANGE_ID",
+        min=0,
+        show_default=False,
+        help="Only what changed behind this transaction, and what was deleted; views are whole.",
+    ),
+]
+
 app = new_family()
 
 
@@ -31,16 +42,7 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go.", show_default=False)],
     *,
     form: Annotated[str, typer.Option("--format", metavar="csv|jsonl|parquet", help="What is written.")],
-    since: Annotated[
-        int | None,
-        typer.Option(
-            "--since",
-            metavar="CHANGE_ID",
-            min=0,
-            show_default=False,
-            help="Only what changed behind this transaction, and what was deleted; views are whole.",
-        ),
-    ] = None,
+    since: SinceOption = None,
     spreadsheet: Annotated[
         bool, typer.Option("--spreadsheet", help="CSV that is safe to open in a spreadsheet: no formula runs.")
     ] = False,
@@ -56,24 +58,31 @@ def export(
     if spreadsheet and form != "csv":
         raise UsageError("--spreadsheet is for --format csv")
     with closing(open_snapshot(find_database(places))) as database:
-        newest = read_change_id(database)
-        if since is not None and since > newest:
-            raise UsageError(f"--since {since} lies ahead: the last transaction is {newest}; is this another database?")
-        snapshot = Snapshot(
-            change_id=newest,
-            schema_version=fetch_version(database),
-            exported_at=render_time(datetime.now(UTC)),
-            relations=_relations(database, since),
-            since=since,
-        )
         manifest = write_export(
-            folder, snapshot, cast("Format", form), spreadsheet=spreadsheet, version=version("syncd")
+            folder,
+            _take_snapshot(database, since),
+            cast("Format", form),
+            spreadsheet=spreadsheet,
+            version=version("syncd"),
         )
     if as_json:
         print_json(as_dict(manifest))
-    else:
-        rows = sum(file.rows for file in manifest.files)
-        typer.echo(f"{make_safe(str(folder))}: {len(manifest.files)} files, {rows:,} rows, up to change {newest}")
+        return
+    rows, newest = sum(file.rows for file in manifest.files), manifest.change_id
+    typer.echo(f"{make_safe(str(folder))}: {len(manifest.files)} files, {rows:,} rows, up to change {newest}")
+
+
+def _take_snapshot(database: Connection, since: int | None) -> Snapshot:
+    newest = read_change_id(database)
+    if since is not None and since > newest:
+        raise UsageError(f"--since {since} lies ahead: the last transaction is {newest}; is this another database?")
+    return Snapshot(
+        change_id=newest,
+        schema_version=fetch_version(database),
+        exported_at=render_time(datetime.now(UTC)),
+        relations=_relations(database, since),
+        since=since,
+    )
 
 
 def _relations(database: Connection, since: int | None) -> Iterator[tuple[Relation, Rows]]:

@@ -23,6 +23,14 @@ _LOOK_SECONDS = 0.2
 """How often a follower asks whether anything was committed: it costs one number, no page."""
 _TRIES_WITHOUT_FOLLOW = 3
 
+AfterOption = Annotated[
+    int | None, typer.Option("--after", metavar="ID", min=0, show_default=False, help="Only events behind this one.")
+]
+ConsumerOption = Annotated[
+    str | None,
+    typer.Option("--consumer", metavar="NAME", show_default=False, help="Go on where this reader has got to."),
+]
+
 app = new_family()
 
 
@@ -31,19 +39,13 @@ app = new_family()
 def events(  # noqa: PLR0913 - each is an option of the command
     places: Places,
     *,
-    after: Annotated[
-        int | None,
-        typer.Option("--after", metavar="ID", min=0, show_default=False, help="Only events behind this one."),
-    ] = None,
+    after: AfterOption = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what happens, until Ctrl-C.")] = False,
     kind: Annotated[
         str | None, typer.Option("--kind", metavar="K", show_default=False, help="Only this kind, such as message.new.")
     ] = None,
     account: AccountOption = None,
-    consumer: Annotated[
-        str | None,
-        typer.Option("--consumer", metavar="NAME", show_default=False, help="Go on where this reader has got to."),
-    ] = None,
+    consumer: ConsumerOption = None,
     from_start: Annotated[
         bool, typer.Option("--from-start", help="A new consumer wants the events about history too.")
     ] = False,

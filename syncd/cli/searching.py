@@ -4,6 +4,7 @@ from datetime import date, datetime, timedelta
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
@@ -17,9 +18,9 @@ from syncd.cli.render import print_json_rows, safe_text
 from syncd.cli.safe import make_safe
 from syncd.core.durations import parse_duration
 from syncd.core.times import render_time
-from syncd.core.words import parse_query
+from syncd.core.words import Phrase, parse_query
 from syncd.errors import SyncdError, UsageError
-from syncd.store.read import Row, read_holders, read_now
+from syncd.store.read import Database, Row, read_holders, read_now
 from syncd.store.search import Wanted
 from syncd.store.search import search as find
 
@@ -59,28 +60,30 @@ def search(  # noqa: PLR0913 - each is an option of the command
 
     Case, accents and vowel signs don't matter; in Chinese, Japanese, Korean and Thai any part of a word is found.
     """
-    phrases = parse_query(text)
-    if not phrases:
-        raise UsageError(f"there is no word to search for in {make_safe(text)!r}")
+    wanted = Wanted(phrases=_parse_text(text), sender=sender, conversation_id=conversation, account=account, rank=rank)
     with open_database(places) as database:
-        check_account(database, account)
-        if conversation is not None and not read_holders(database, conversation):
-            raise SyncdError(f"there is no conversation {conversation}; syncd inbox lists them")
-        wanted = Wanted(
-            phrases=phrases,
-            sender=sender,
-            since=None if since is None else parse_since(since, read_now(database)),
-            conversation_id=conversation,
-            account=account,
-            rank=rank,
-        )
-        hits = find(database, wanted, limit or None)
+        _check_places(database, wanted)
         now = read_now(database)
+        since_time = None if since is None else parse_since(since, now)
+        hits = find(database, replace(wanted, since=since_time), limit or None)
     if as_json:
         print_json_rows(hits)
         return
     with paging() as console:
         print_hits(console, hits, now, cut=bool(limit) and len(hits) == limit)
+
+
+def _parse_text(text: str) -> list[Phrase]:
+    phrases = parse_query(text)
+    if not phrases:
+        raise UsageError(f"there is no word to search for in {make_safe(text)!r}")
+    return phrases
+
+
+def _check_places(database: Database, wanted: Wanted) -> None:
+    check_account(database, wanted.account)
+    if wanted.conversation_id is not None and not read_holders(database, wanted.conversation_id):
+        raise SyncdError(f"there is no conversation {wanted.conversation_id}; syncd inbox lists them")
 
 
 def parse_since(text: str, now: str) -> str:

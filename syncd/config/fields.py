@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, PlainValidator, ValidationInfo
 
-from syncd.config.durations import parse_duration
 from syncd.config.places import expand
 from syncd.config.urls import check_http_url, parse_listen
+from syncd.core.durations import parse_duration
 
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -89,7 +89,7 @@ def _is_id(value: Any) -> bool:
 
 def _parse_overdue(value: Any) -> int:
     if isinstance(value, str):
-        return parse_duration(value)
+        return round(parse_duration(value))
     raise ValueError('must be a duration in quotes, such as "4h", or "0" for never')
 
 
