@@ -17,7 +17,8 @@ VIEWER: Final = "usr_owner"
 _PROPOSAL_THREADS: Final = 6  # of ten conversations
 _NEWEST: Final = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
 _SECONDS_BETWEEN: Final = 37.25  # one message of a conversation and its next
-_SENTENCE: Final = 'we can start the labelling batch on Tuesday, the guidelines changed: see section é 三 — ✓ "quoted"'
+_SYLLABLES: Final = "an bel co da é for ge hi ing ja ko le mo ne ön pre qui ra ß ti un vi wa xe ya zu 三 да"
+_WORDS: Final = 5_000
 _TEXTS: Final = 509
 
 
@@ -116,10 +117,13 @@ class Inbox:
 
 
 def _write_texts() -> list[str]:
-    """Contents of 10 to 400 characters."""
+    """Contents as people write them: 18 words on average, few of them most of the time, some in other scripts."""
     rng = random.Random(1)  # noqa: S311 - the same texts every time
-    words = _SENTENCE.split()
-    return [" ".join(rng.choices(words, k=rng.randint(2, 60))) for _ in range(_TEXTS)]
+    syllables = _SYLLABLES.split()
+    words = ["".join(rng.choices(syllables, k=rng.randint(1, 4))) for _ in range(_WORDS)]
+    shares = list(accumulate(1 / rank for rank in range(1, _WORDS + 1)))
+    lengths = [1 + int(rng.expovariate(1 / 18)) for _ in range(_TEXTS)]
+    return [" ".join(rng.choices(words, cum_weights=shares, k=length)) for length in lengths]
 
 
 def _scramble(kind: str, number: int) -> str:
