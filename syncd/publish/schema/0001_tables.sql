@@ -250,12 +250,8 @@ CREATE TABLE sync_runs (
 -- Indexes: for the views and the reports that stand on them
 -- ---------------------------------------------------------------------------------------------------------------------
 
+-- Also where a wait begins is found here: a few steps back from the end, to our last message.
 CREATE INDEX messages_thread ON messages (account, conversation_id, created_at, id);
--- Only ours, only inbound: where a wait begins is two steps, however long the thread. No message is in both.
-CREATE INDEX messages_ours ON messages (account, conversation_id, created_at, id)
-  WHERE is_from_viewer IS TRUE AND is_system IS NOT TRUE AND gone_at IS NULL;
-CREATE INDEX messages_inbound ON messages (account, conversation_id, created_at, id)
-  WHERE is_from_viewer IS NOT TRUE AND is_system IS NOT TRUE AND gone_at IS NULL;
 CREATE INDEX conversations_proposal ON conversations (account, proposal_id);
 CREATE INDEX conversations_unread ON conversations (account) WHERE unread_count > 0;
 CREATE INDEX conversations_needs_reply ON conversations (account) WHERE needs_reply_count > 0;

@@ -35,29 +35,24 @@ SELECT
   -- A subquery and no join: who does not ask for it does not pay for it.
   CASE WHEN a.source = 'opentrain' AND coalesce(c.channel_name, '') = '' THEN (
     SELECT greatest(0, round(extract(epoch FROM statement_timestamp() - i.created_at)::numeric, 3))::double precision
-    FROM messages AS i
-    WHERE i.account = c.account AND i.conversation_id = c.id
-      AND i.is_from_viewer IS NOT TRUE AND i.is_system IS NOT TRUE AND i.gone_at IS NULL AND i.created_at IS NOT NULL
-      AND (i.created_at, i.id) > (
-        coalesce((
-          SELECT o.created_at
-          FROM messages AS o
-          WHERE o.account = c.account AND o.conversation_id = c.id
-            AND o.is_from_viewer IS TRUE AND o.is_system IS NOT TRUE AND o.gone_at IS NULL AND o.created_at IS NOT NULL
-          ORDER BY o.created_at DESC, o.id DESC
-          LIMIT 1
-        ), '-infinity'),
-        coalesce((
-          SELECT o.id
-          FROM messages AS o
-          WHERE o.account = c.account AND o.conversation_id = c.id
-            AND o.is_from_viewer IS TRUE AND o.is_system IS NOT TRUE AND o.gone_at IS NULL AND o.created_at IS NOT NULL
-          ORDER BY o.created_at DESC, o.id DESC
-          LIMIT 1
-        ), '')
-      )
-    ORDER BY i.created_at, i.id
-    LIMIT 1
+    FROM (SELECT 1) AS one
+    LEFT JOIN LATERAL (
+      SELECT o.created_at, o.id
+      FROM messages AS o
+      WHERE o.account = c.account AND o.conversation_id = c.id
+        AND o.is_from_viewer IS TRUE AND o.is_system IS NOT TRUE AND o.gone_at IS NULL AND o.created_at IS NOT NULL
+      ORDER BY o.created_at DESC, o.id DESC
+      LIMIT 1
+    ) AS last ON TRUE
+    JOIN LATERAL (
+      SELECT q.created_at
+      FROM messages AS q
+      WHERE q.account = c.account AND q.conversation_id = c.id
+        AND q.is_from_viewer IS NOT TRUE AND q.is_system IS NOT TRUE AND q.gone_at IS NULL AND q.created_at IS NOT NULL
+        AND (q.created_at, q.id) > (coalesce(last.created_at, '-infinity'), coalesce(last.id, ''))
+      ORDER BY q.created_at, q.id
+      LIMIT 1
+    ) AS i ON TRUE
   ) END AS waiting_seconds,
   c.gone_at
 FROM conversations AS c
