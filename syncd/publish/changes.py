@@ -25,6 +25,9 @@ class Snapshot(Protocol):
     def find_end(self, place: int, end: int, rows: int) -> int:
         """The last change of a batch from behind `place` to `end` at most, with some `rows` of each table at most."""
 
+    def find_changed(self, place: int) -> set[str]:
+        """The tables in which anything was changed behind `place`."""
+
     def read_rows(
         self, table: str, columns: Sequence[str], accounts: Sequence[str], span: Span
     ) -> Iterator[tuple[Any, ...]]:

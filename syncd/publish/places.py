@@ -1,6 +1,8 @@
 """How far each account is published, and by whom: kept in the target, written with the rows."""
 
 from collections.abc import Sequence
+from functools import cache
+from typing import LiteralString
 
 import psycopg
 from msgspec import Struct
@@ -24,49 +26,54 @@ class Place(Struct, frozen=True, kw_only=True):
     @property
     def kind(self) -> tuple[int, int, bool]:
         """Accounts that are as far as this, and came the same way, are published together."""
-        return self.place, self.fresh_until, self.compared
+        return self.place, self.fresh_until if self.place < self.fresh_until else 0, self.compared
 
 
-_COLUMNS = "account, identity, mark, place, fresh_until, compared"
+_LOCK = (
+    "SELECT account, identity, mark, place, fresh_until, compared, (SELECT max(version) FROM {0}._schema_version)"
+    " FROM {0}._publish WHERE account = ANY(%s) ORDER BY account FOR UPDATE"
+)
+_CLAIM = (
+    "INSERT INTO {0}._publish (account, identity, mark, place, fresh_until, compared)"
+    " VALUES (%s, %s, %s, 0, %s, %s) ON CONFLICT DO NOTHING"
+)
+_TAKE_OVER = (
+    "UPDATE {0}._publish SET identity = %s, mark = %s, place = 0, fresh_until = 0, compared = TRUE"
+    " WHERE account = ANY(%s)"
+)
+_ADVANCE = (
+    "UPDATE {0}._publish SET place = %s, mark = %s, compared = compared AND NOT %s, published_at = now()"
+    " WHERE account = ANY(%s)"
+)
+
+
+@cache
+def _in(schema: str, statement: LiteralString) -> bytes:
+    """The statement as it is for this schema, built once."""
+    return sql.SQL(statement).format(sql.Identifier(schema)).as_bytes(None)
 
 
 def lock_places(cursor: "psycopg.Cursor", line: Line, accounts: Sequence[str]) -> tuple[int, dict[str, Place]]:
     """The schema's version, and the places of those accounts that have one; nobody else moves them meanwhile."""
-    query = sql.SQL(
-        "SELECT {columns}, (SELECT max(version) FROM {schema}._schema_version) FROM {schema}._publish"
-        " WHERE account = ANY(%s) ORDER BY account FOR UPDATE"
-    ).format(schema=sql.Identifier(line.schema), columns=sql.SQL(_COLUMNS))
-    rows = cursor.execute(query, [list(accounts)]).fetchall()
+    rows = cursor.execute(_in(line.schema, _LOCK), [list(accounts)]).fetchall()
     places = [Place(**dict(zip(Place.__struct_fields__, row, strict=False))) for row in rows]
     return (int(rows[0][-1]) if rows else 0), {place.account: place for place in places}
 
 
 def claim(cursor: "psycopg.Cursor", line: Line, account: str, snapshot: Snapshot, *, fresh: bool) -> None:
     """Begin an account that nobody has published yet; `fresh`: no row of it is in the target."""
-    statement = sql.SQL(
-        "INSERT INTO {}._publish (account, identity, mark, place, fresh_until, compared)"
-        " VALUES (%s, %s, %s, 0, %s, %s) ON CONFLICT DO NOTHING"
-    ).format(sql.Identifier(line.schema))
     end = snapshot.newest if fresh else 0
-    cursor.execute(statement, [account, snapshot.read_identity(), snapshot.read_mark(0), end, not fresh])
+    cursor.execute(_in(line.schema, _CLAIM), [account, snapshot.read_identity(), snapshot.read_mark(0), end, not fresh])
 
 
 def take_over(cursor: "psycopg.Cursor", line: Line, accounts: Sequence[str], snapshot: Snapshot) -> None:
     """Begin these accounts again, whoever published them: everything is compared."""
-    statement = sql.SQL(
-        "UPDATE {}._publish SET identity = %s, mark = %s, place = 0, fresh_until = 0, compared = TRUE"
-        " WHERE account = ANY(%s)"
-    ).format(sql.Identifier(line.schema))
-    cursor.execute(statement, [snapshot.read_identity(), snapshot.read_mark(0), list(accounts)])
+    cursor.execute(_in(line.schema, _TAKE_OVER), [snapshot.read_identity(), snapshot.read_mark(0), list(accounts)])
 
 
 def advance(cursor: "psycopg.Cursor", line: Line, accounts: Sequence[str], mark: str, end: int, *, whole: bool) -> None:
     """These accounts are published up to `end`; `whole`: that is all there is, and what was to be compared is."""
-    statement = sql.SQL(
-        "UPDATE {}._publish SET place = %s, mark = %s, compared = compared AND NOT %s, published_at = now()"
-        " WHERE account = ANY(%s)"
-    ).format(sql.Identifier(line.schema))
-    cursor.execute(statement, [end, mark, whole, list(accounts)])
+    cursor.execute(_in(line.schema, _ADVANCE), [end, mark, whole, list(accounts)])
 
 
 def judge(place: Place, snapshot: Snapshot, line: Line) -> PublishError | None:

@@ -46,7 +46,7 @@ class Publisher:
         self._line: Line | None = None
         self._tables: tuple[Table, ...] = ()
         self._version = 0
-        self._place = -1
+        self._place = self._reached = -1
         self._refusal: PublishError | None = None
 
     def take_over(self) -> None:
@@ -101,13 +101,16 @@ class Publisher:
         line = self._open()
         with self._changes.look() as early:
             accounts = early.read_accounts()
+        self._reached = -1
         with line.transaction() as cursor:
             version, places = lock_places(cursor, line, accounts)
             # Looked at behind the lock, so that whatever another process of ours has published is in it.
             with self._changes.look() as snapshot:
                 places = self._claim_missing(cursor, line, snapshot, accounts, places)
                 check_version(version, line)
-                return self._publish(Rows(cursor, line.schema, self._patience), cursor, line, snapshot, places)
+                done = self._publish(Rows(cursor, line.schema, self._patience), cursor, line, snapshot, places)
+        self._place = self._reached  # committed now
+        return done
 
     def _claim_missing(
         self, cursor: "psycopg.Cursor", line: Line, snapshot: Snapshot, accounts: list[str], places: dict[str, Place]
@@ -125,14 +128,17 @@ class Publisher:
         self._refusal = next((verdict for verdict in verdicts.values() if verdict is not None), None)
         ours = sorted((place for name, place in places.items() if verdicts[name] is None), key=lambda one: one.kind)
         if not ours or (ours[0].place == snapshot.newest and not ours[0].compared):
-            self._place = snapshot.newest
+            self._reached = snapshot.newest
             return None
         kind, group = next((kind, list(found)) for kind, found in groupby(ours, key=lambda one: one.kind))
         accounts = [place.account for place in group]
         limit = min([one.place for one in ours if one.place > kind[0]], default=snapshot.newest)
         batch = _Batch(rows, snapshot, self._tables, accounts)
         done = batch.write(kind, limit)
-        advance(cursor, line, accounts, snapshot.read_mark(done.place), done.place, whole=done.place == snapshot.newest)
+        whole = done.place == snapshot.newest
+        advance(cursor, line, accounts, snapshot.read_mark(done.place), done.place, whole=whole)
+        if whole and len(group) == len(ours):
+            self._reached = snapshot.newest
         return done
 
 
@@ -151,7 +157,8 @@ class _Batch:
         done = Done(place=end)
         if not fresh:  # what went before an account's first publication was never there
             self._delete((place, end), done)
-        for table in self._tables:
+        changed = self._snapshot.find_changed(place)
+        for table in (table for table in self._tables if table.name in changed):
             found = self._snapshot.read_rows(table.name, table.names, self._accounts, (place, end))
             done.rows += self._rows.copy(table, found) if fresh else self._rows.put(table, found)
         if compared and end == self._snapshot.newest:

@@ -1,6 +1,7 @@
 """Rows on their way into the target: copied where nothing can be yet, else put in the place of what is there."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -69,32 +70,11 @@ class Rows:
     def put(self, table: Table, rows: Iterable[Row]) -> int:
         """Add the rows, or change those with their keys that differ; how many were written."""
         count = 0
-        statement = None
         for group in _groups(fit_rows(table, rows)):
-            statement = statement or self._build_put(table)
-            self._cursor.execute(statement, _columns_of(group))
+            self._cursor.execute(_build_put(self._schema, table), _columns_of(group))
             count += self._cursor.rowcount
             self._patience.expect()
         return count
-
-    def _build_put(self, table: Table) -> sql.Composed:
-        places = [sql.Identifier(f"c{place}") for place in range(len(table.columns))]
-        kinds = [_BY_TYPE[kind] for _, kind in table.columns]
-        others = [name for name in table.names if name not in table.key]
-        return sql.SQL(
-            "INSERT INTO {table} AS t ({names}) SELECT {values} FROM unnest({arrays}) AS given ({places})"
-            " ON CONFLICT ({key}) DO UPDATE SET {changes} WHERE ({old}) IS DISTINCT FROM ({new})"
-        ).format(
-            table=self._name(table),
-            names=_list(table.names),
-            values=_join(sql.SQL(become).format(place) for (_, become), place in zip(kinds, places, strict=True)),
-            arrays=_join(sql.SQL(f"%s::{kind}[]") for kind, _ in kinds),
-            places=_join(places),
-            key=_list(table.key),
-            changes=_join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in others),
-            old=_join(sql.Identifier("t", name) for name in others),
-            new=_join(sql.Identifier("excluded", name) for name in others),
-        )
 
     def delete(self, table: Table, keys: Iterable[Sequence[Any]], accounts: Sequence[str]) -> int:
         """Remove the rows of these accounts with these keys; a key of one number has the account left out."""
@@ -150,6 +130,28 @@ class Rows:
 
     def _name(self, table: Table) -> sql.Identifier:
         return sql.Identifier(self._schema, table.name)
+
+
+@cache
+def _build_put(schema: str, table: Table) -> bytes:
+    places = [sql.Identifier(f"c{place}") for place in range(len(table.columns))]
+    kinds = [_BY_TYPE[kind] for _, kind in table.columns]
+    others = [name for name in table.names if name not in table.key]
+    statement = sql.SQL(
+        "INSERT INTO {table} AS t ({names}) SELECT {values} FROM unnest({arrays}) AS given ({places})"
+        " ON CONFLICT ({key}) DO UPDATE SET {changes} WHERE ({old}) IS DISTINCT FROM ({new})"
+    ).format(
+        table=sql.Identifier(schema, table.name),
+        names=_list(table.names),
+        values=_join(sql.SQL(become).format(place) for (_, become), place in zip(kinds, places, strict=True)),
+        arrays=_join(sql.SQL(f"%s::{kind}[]") for kind, _ in kinds),
+        places=_join(places),
+        key=_list(table.key),
+        changes=_join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in others),
+        old=_join(sql.Identifier("t", name) for name in others),
+        new=_join(sql.Identifier("excluded", name) for name in others),
+    )
+    return statement.as_bytes(None)
 
 
 def _groups(items: Iterable[_Item]) -> Iterator[list[_Item]]:

@@ -1,6 +1,7 @@
 """The target's schema: made where it is missing, migrated where it is older, refused where it is newer."""
 
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 
 import psycopg
@@ -28,6 +29,7 @@ class Table(Struct, frozen=True, kw_only=True):
         return tuple(name for name, _ in self.columns)
 
 
+@cache
 def load_steps() -> list[tuple[int, str]]:
     """Each numbered SQL file of this installation: its version and its text, in order."""
     found = (entry for entry in files("syncd.publish.schema").iterdir() if entry.name.endswith(".sql"))

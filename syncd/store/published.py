@@ -65,11 +65,20 @@ class Snapshot:
 
     def find_end(self, place: int, end: int, rows: int) -> int:
         """The last change of a batch from behind `place` to `end` at most, with some `rows` of each table at most."""
-        for name in (*self._sources, "_deletions"):
-            query = f"SELECT change_id FROM {name} WHERE change_id > ? ORDER BY change_id LIMIT 1 OFFSET ?"  # noqa: S608 - a name from the schema
-            found = self._database.execute(query, (place, rows)).fetchone()
-            end = min(end, found[0]) if found else end
-        return end
+        behind = "WHERE change_id > :place ORDER BY change_id LIMIT 1 OFFSET :rows"
+        names = (*self._sources, "_deletions")
+        looks = (f"SELECT (SELECT change_id FROM {name} {behind}) AS c" for name in names)  # noqa: S608 - names from the schema
+        query = f"SELECT min(c) FROM ({' UNION ALL '.join(looks)})"  # noqa: S608 - the same
+        found = self._database.execute(query, {"place": place, "rows": rows}).fetchone()[0]
+        return end if found is None else min(end, int(found))
+
+    def find_changed(self, place: int) -> set[str]:
+        """The tables in which anything was changed behind `place`."""
+        looks = (
+            f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {name} WHERE change_id > :place)"  # noqa: S608 - names from the schema
+            for name in self._sources
+        )
+        return {row[0] for row in self._database.execute(" UNION ALL ".join(looks), {"place": place})}
 
     def read_rows(
         self, table: str, columns: Sequence[str], accounts: Sequence[str], span: tuple[int, int]

@@ -194,11 +194,11 @@ def test_small_batches_come_to_the_same(station: Station, monkeypatch: pytest.Mo
     """In batches of a few rows, first copied and then put in their places, the target is the mirror again."""
     monkeypatch.setattr(publisher, "_BATCH_ROWS", 7)
     batches: list[Done] = []
-    with closing(Changes(station.home.db)) as changes:
+    patience = Patience()
+    with closing(Changes(station.home.db)) as changes, patience.heeding():
 
         def run() -> Done:
-            line = lambda: connect(station.url, None, station.url, "syncd")  # noqa: E731 - as the command has it
-            with closing(Publisher(changes, line, Patience())) as one, Patience().heeding():
+            with closing(Publisher(changes, lambda: connect(station.url, None, "target", "syncd"), patience)) as one:
                 return one.catch_up(batches.append)
 
         run()
