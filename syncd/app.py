@@ -17,7 +17,7 @@ from syncd.core.times import render_time
 from syncd.daemon import keep_up, run
 from syncd.engine.account import BaseMirror, Log, Mirror, Policy
 from syncd.engine.snapshot_round import SnapshotMirror
-from syncd.errors import AuthError, DatabaseError, NoDatabaseError
+from syncd.errors import DatabaseError, NoDatabaseError
 from syncd.holder import Holder, holding
 from syncd.ops.door import Progress, ask_holder, take_lock
 from syncd.ops.notify import Supervisor
@@ -110,17 +110,22 @@ def token_asker(account: Account, environ: Mapping[str, str]) -> Callable[[], st
     return ask
 
 
+def header_asker(account: OpenATSAccount, environ: Mapping[str, str]) -> Callable[[], dict[str, str]]:
+    """What gives the headers that a proxy wants, anew each time; every value it ever gave stays out of the logs."""
+
+    def ask() -> dict[str, str]:
+        headers = {name: secret.reveal() for name, secret in resolve_headers(account, environ).items()}
+        for text in headers.values():
+            logs.register_secret(text)
+        return headers
+
+    return ask
+
+
 def build_client(account: Account, environ: Mapping[str, str]) -> PoliteClient:
     """What asks the account's server, with its token and headers."""
     token = token_asker(account, environ) if wants_token(account) else None
-    headers: dict[str, str] = {}
-    try:
-        if isinstance(account, OpenATSAccount):
-            headers = {name: secret.reveal() for name, secret in resolve_headers(account, environ).items()}
-    except AuthError as trouble:
-        token = _refusing(trouble)  # a state of this account, told at its polls, and no end of the others
-    for text in headers.values():
-        logs.register_secret(text)
+    headers = header_asker(account, environ) if isinstance(account, OpenATSAccount) and account.headers else None
     return PoliteClient(
         account.base_url, clock=RealClock(), token=token, headers=headers, concurrency=account.concurrency
     )
@@ -146,15 +151,6 @@ def build_mirror(account: Account, store: StoreWriter, environ: Mapping[str, str
 def _ids(configured: str | tuple[int, ...]) -> frozenset[str] | None:
     """The ids as text; None for all."""
     return None if isinstance(configured, str) else frozenset(str(id_) for id_ in configured)
-
-
-def _refusing(trouble: AuthError) -> Callable[[], str]:
-    """What answers every question for a token with the trouble."""
-
-    def ask() -> str:
-        raise trouble
-
-    return ask
 
 
 def _logger(account: Account) -> Log:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from syncd.config.models import Account, Settings
+from syncd.config.names import check_names
 from syncd.core.observations import Accepted, Opened, Removed
 from syncd.core.plan import PollCost
 from syncd.engine.account import BaseMirror, Log, Mirror
@@ -105,9 +106,8 @@ class Holder:
 
     def courier(self, name: str) -> Courier:
         """Who sends for the account; UsageError where there is no such account, or it only can be read."""
-        mirror = self.mirrors.get(name)
-        if mirror is None:
-            raise UsageError(f"no account is named {name}; configured are {', '.join(self.mirrors)}")
+        check_names([name], self.mirrors)
+        mirror = self.mirrors[name]
         if not isinstance(mirror, Mirror):
             raise UsageError(f"account {name} is an OpenATS, which syncd only reads; write in its own pages")
         return Courier(mirror, self._desk(name))
@@ -149,9 +149,7 @@ async def holding(
 async def sync(holder: Holder, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """One pass over the accounts named, or over all; every account's outcome, whatever the others came to."""
     names = list(dict.fromkeys(arguments.get("accounts") or holder.mirrors))
-    unknown = sorted(set(names) - set(holder.mirrors))
-    if unknown:
-        raise UsageError(f"no account is named {', '.join(unknown)}; configured are {', '.join(holder.mirrors)}")
+    check_names(names, holder.mirrors)
     full = bool(arguments.get("full"))
     passes = {name: asyncio.get_running_loop().create_task(holder.poll(name, full=full, manual=True)) for name in names}
     try:
@@ -194,9 +192,8 @@ async def accept(holder: Holder, arguments: dict[str, Any], progress: Progress) 
     """Take over an account's changed identity: its rows stay, and everything is compared at the next poll."""
     del progress
     name = str(arguments.get("account"))
-    mirror = holder.mirrors.get(name)
-    if mirror is None:
-        raise UsageError(f"no account is named {name}; configured are {', '.join(holder.mirrors)}")
+    check_names([name], holder.mirrors)
+    mirror = holder.mirrors[name]
     async with holder.turn(name):
         account = holder.settings.accounts[name]
         accepted = Accepted(account=name, now=holder.clock.now(), source=account.source, base_url=account.base_url)

@@ -43,8 +43,10 @@ def sync(
 ) -> None:
     """Do one pass until caught up, here or in the daemon that holds the database."""
     from syncd.app import perform
+    from syncd.config.names import check_names
 
     settings = load_settings(places)
+    check_names(accounts or (), settings.accounts)  # before anything is made for a name that is mistyped
     with _progress(quiet=as_json) as on_progress:
         configure_logs(settings)
         arguments = {"accounts": list(accounts or []), "full": full}

@@ -1,7 +1,7 @@
-"""The token: asked for when it is needed, asked for again when it is refused, never shown."""
+"""The token and a proxy's headers: asked for when needed, asked for again when refused, never shown."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from syncd.errors import AuthError, FetchError, SyncdError
 
@@ -52,3 +52,32 @@ class Credentials:
         if not (token and token.isascii() and token.isprintable()):
             raise AuthError("the token is empty or has characters that no token has: give it anew", reason="no_token")
         return token
+
+
+class Headers:
+    """Keeps the headers that `ask` gives, beside the token; with no `ask` there are none. `held`: the ones in use."""
+
+    def __init__(self, ask: Callable[[], Mapping[str, str]] | None) -> None:
+        self._ask = ask
+        self.held: Mapping[str, str] = {}
+        self._is_asked = ask is None
+        self._turn = asyncio.Lock()
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Their values, which no error repeats."""
+        return tuple(self.held.values())
+
+    async def current(self) -> Mapping[str, str]:
+        """The headers in use, asked for if they were not yet; raises AuthError where they can't be had."""
+        if not self._is_asked:
+            await self.renewed(self.held)
+        return self.held
+
+    async def renewed(self, refused: Mapping[str, str]) -> Mapping[str, str]:
+        """Other headers if they were rotated, else the refused ones; raises AuthError where they can't be had."""
+        async with self._turn:
+            if self._ask is not None and self.held == refused:
+                self.held = dict(await asyncio.to_thread(self._ask))
+                self._is_asked = True
+            return self.held

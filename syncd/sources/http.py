@@ -12,10 +12,10 @@ import msgspec
 from msgspec import Struct
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from syncd.errors import AuthError, FetchError, ProtocolError, RateLimitedError, UnreachableError
+from syncd.errors import AuthError, FetchError, ForbiddenError, ProtocolError, RateLimitedError, UnreachableError
 from syncd.protocols import Clock
 from syncd.sources.answers import Answer, Reply, clean, parse_answer
-from syncd.sources.credentials import Credentials
+from syncd.sources.credentials import Credentials, Headers
 from syncd.sources.slots import Slots, open_client
 from syncd.sources.transport_faults import FAULTS, transport_fault
 
@@ -58,7 +58,7 @@ class PoliteClient:
         *,
         clock: Clock,
         token: Callable[[], str] | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Callable[[], Mapping[str, str]] | None = None,
         concurrency: int = 8,
         manners: Manners | None = None,
     ) -> None:
@@ -67,8 +67,8 @@ class PoliteClient:
         self._clock = clock
         self._credentials = Credentials(token)
         self._manners = manners or Manners()
-        self._secret_headers = tuple((headers or {}).values())
-        self._slots = Slots(concurrency, _opener(self._base_url, headers or {}, self._manners))
+        self._headers = Headers(headers)
+        self._slots = Slots(concurrency, self._open_client)
         self._halt = _Halt()
 
     async def get_json(
@@ -113,14 +113,16 @@ class PoliteClient:
         return await retrying(self._attempt, request, self._halt)
 
     async def _attempt(self, request: "_Request", halt: "_Halt") -> Answer:
-        """One try, or two where the token was rotated meanwhile."""
+        """One try, or two where the token or a header was rotated meanwhile."""
         try:
-            token = await self._credentials.current()
+            token, headers = await self._credentials.current(), await self._headers.current()
             try:
                 return await self._exchange(request, token, halt)
-            except AuthError:
-                renewed = await self._credentials.renewed(token)
-                if renewed == token:
+            except (AuthError, ForbiddenError) as refusal:
+                renewed = await self._credentials.renewed(token) if isinstance(refusal, AuthError) else token
+                if await self._headers.renewed(headers) != headers:
+                    self._slots.drop()
+                elif renewed == token:
                     raise
             return await self._exchange(request, renewed, halt)
         except (AuthError, RateLimitedError) as refusal:
@@ -130,7 +132,7 @@ class PoliteClient:
 
     async def _exchange(self, request: "_Request", token: str | None, halt: "_Halt") -> Answer:
         """One request on the wire; what was refused while this one waited for its turn is refused here too."""
-        secrets = (*self._secret_headers, *request.texts, *((token,) if token else ()))
+        secrets = (*self._headers.values, *request.texts, *((token,) if token else ()))
         try:
             async with self._slots.lend(fresh=request.once_only, urgency=request.urgency) as client:
                 outcome = halt.refusal or await self._send(client, request, token, secrets)
@@ -163,6 +165,12 @@ class PoliteClient:
             self.cost.by_status[status] = self.cost.by_status.get(status, 0) + 1
             body = await self._read(response, request.name)
         return Reply(request=request.name, status=status, headers=response.headers, body=body, secrets=secrets)
+
+    def _open_client(self) -> httpx.AsyncClient:
+        manners = self._manners
+        ours = {"User-Agent": _user_agent(), "Accept": "application/json", **self._headers.held}
+        timeout = httpx.Timeout(manners.read_timeout, connect=manners.connect_timeout)
+        return open_client(self._base_url, ours, timeout)
 
     async def _read(self, response: httpx.Response, name: str) -> bytes:
         """The body, decoded; counted even where it breaks off, refused where it is larger than any answer we know."""
@@ -216,12 +224,6 @@ def _is_passing(fault: BaseException) -> bool:
 
 def _never_left(fault: BaseException) -> bool:
     return isinstance(fault, UnreachableError) and fault.reason == "connect"
-
-
-def _opener(base_url: str, headers: Mapping[str, str], manners: Manners) -> Callable[[], httpx.AsyncClient]:
-    ours = {"User-Agent": _user_agent(), "Accept": "application/json", **headers}
-    timeout = httpx.Timeout(manners.read_timeout, connect=manners.connect_timeout)
-    return lambda: open_client(base_url, ours, timeout)
 
 
 @cache

@@ -23,6 +23,12 @@ def test_an_empty_machine_needs_two_variables(home: Home, sim: Simulator) -> Non
     assert home.run("check", "--max-waiting", "0").code == 0
 
 
+def test_a_mistyped_account_makes_nothing(home: Home) -> None:
+    """On an empty machine a name that is no account's is wrong usage, and leaves no database behind."""
+    ended = home.run("sync", "opentrian")
+    assert (ended.code, "opentrain" in ended.err, home.db.parent.exists()) == (2, True, False)
+
+
 def test_waits_and_poison_leave_it_done(home: Home, sim: Simulator) -> None:
     """A short 429 is sat out, an unreadable page becomes a failure, and neither keeps `sync` from ending with 0."""
     deep = home.path / ("a folder whose name is long " * 6) / "elsewhere.db"  # longer than a socket's address
@@ -92,6 +98,7 @@ def test_each_account_has_its_own_trouble(troubled: Home, sim: Simulator) -> Non
     """Every account is served whatever the others meet, and the most lasting trouble is what it ends with."""
     home = troubled
     assert home.run("sync", "fine", "typo").code == 2
+    assert home.run("sync", "away").code == 69
     with spoiled(home, "broken"):
         ended = home.run("sync", "--json")
         assert {one["account"]: (one["state"], one["exit_code"]) for one in ended.data["accounts"]} == TROUBLES

@@ -97,7 +97,7 @@ async def test_unusable_header(open_client: OpenClient) -> None:
     """A header that can't be sent is an error that does not repeat it."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        async with open_client(url, headers={"X-Proxy-Key": "k3y\nsecret"}) as client:
+        async with open_client(url, headers=lambda: {"X-Proxy-Key": "k3y\nsecret"}) as client:
             with pytest.raises(UnreachableError) as caught:
                 await client.get_json("/")
     assert "k3y" not in str(caught.value)

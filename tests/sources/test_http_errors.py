@@ -98,7 +98,7 @@ async def test_errors_are_safe_to_show(open_client: OpenClient, raw_server: Open
     }
     async with (
         raw_server(reply(json.dumps(body).encode(), "403 No")) as server,
-        open_client(server.url, token=lambda: TOKEN, headers={"X-Proxy-Key": "k3y-secret"}) as client,
+        open_client(server.url, token=lambda: TOKEN, headers=lambda: {"X-Proxy-Key": "k3y-secret"}) as client,
     ):
         with pytest.raises(ForbiddenError) as caught:
             await client.post_json("/messages", {"content": "Dear Maria, hello"})

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from syncd.errors import AuthError, ConfigError, RateLimitedError, UnreachableError
+from syncd.errors import AuthError, ConfigError, ForbiddenError, RateLimitedError, UnreachableError
 from syncd.simulator import Simulator
 from syncd.sources.credentials import Credentials
 from syncd.sources.http import PoliteClient
@@ -140,3 +140,19 @@ async def test_outage_is_not_shared(open_client: OpenClient, raw_server: OpenRaw
         with pytest.raises(UnreachableError):
             await client.get_json("/first")
         assert (await client.get_json("/second")).body == {}
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
+async def test_a_rotated_header(raw_server: OpenRawServer, open_client: OpenClient, reply: Reply, status: str) -> None:
+    """A proxy's refusal has its header asked for again: another one is used at once, the same one is no use."""
+    keys = ["old", "new", "new"]
+    refused = reply(b"no", status)
+    async with (
+        raw_server(refused, reply(b"{}"), refused) as server,
+        open_client(server.url, headers=lambda: {"X-Proxy-Key": keys.pop(0)}) as client,
+    ):
+        await client.get_json("/")
+        with pytest.raises((AuthError, ForbiddenError)):
+            await client.get_json("/")
+    sent = [next(line for line in head.split(b"\r\n") if line.startswith(b"X-Proxy-Key")) for head in server.requests]
+    assert (sent, keys) == ([b"X-Proxy-Key: old", b"X-Proxy-Key: new", b"X-Proxy-Key: new"], [])
