@@ -9,8 +9,11 @@ from heapq import heappop, heappush
 from ipaddress import ip_address
 from itertools import count
 from typing import Final
+from urllib.request import getproxies
 
 import httpx
+
+from syncd.sources.line import Line
 
 CLOSE_SECONDS: Final = 2.0
 """How long `close` waits for connections to say goodbye."""
@@ -105,12 +108,15 @@ class Slots:
 
 def open_client(base_url: str, headers: dict[str, str], timeout: httpx.Timeout) -> httpx.AsyncClient:
     """A client with one connection, through the environment's proxies unless it stays on this machine."""
+    abroad = not is_loopback(base_url)
+    proxied = abroad and bool(getproxies())  # then it is for httpx to say which address goes through which
     return httpx.AsyncClient(
         headers=headers,
         timeout=timeout,
         limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEP_ALIVE_SECONDS),
         verify=_trust(),
-        trust_env=not is_loopback(base_url),
+        transport=None if proxied else Line(_trust(), keep_alive=_KEEP_ALIVE_SECONDS, abroad=abroad),
+        trust_env=abroad,
         follow_redirects=False,  # a redirect would carry the token to another host
     )
 
@@ -127,7 +133,9 @@ def is_loopback(base_url: str) -> bool:
 @cache
 def _trust() -> ssl.SSLContext:
     """Read once: the certificates of all authorities take 20 ms for each client otherwise."""
-    return httpx.create_ssl_context()
+    trust = httpx.create_ssl_context()
+    trust.set_alpn_protocols(["http/1.1"])
+    return trust
 
 
 async def _close_quietly(client: httpx.AsyncClient) -> None:
