@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from httpx import codes
 from msgspec import Struct
+from msgspec.json import Decoder
 
 from syncd.core.model import Instant
 from syncd.core.times import render_time
@@ -41,6 +42,8 @@ _ANY_TOKEN: Final = re.compile(r"ot_pat_\w+", re.ASCII)
 class Answer(Struct, frozen=True, kw_only=True):
     """JSON that a server gave, and when; `request_id` None where its headers and its body name none.
 
+    `body` is what the request's decoder of the usual shape made of it, else plain objects and lists.
+
     `etag`: the version to ask against next time. Status 304: nothing has changed since that version, so `body` is None.
     """
 
@@ -70,17 +73,19 @@ class Reply(Struct, frozen=True, kw_only=True):
         return parse_http_date(self.headers.get("date", "")) or ours
 
 
-def parse_answer(reply: Reply, ours: Instant, *, conditional: bool = False) -> Answer:
+def parse_answer(
+    reply: Reply, ours: Instant, *, conditional: bool = False, usual: Decoder[Any] | None = None
+) -> Answer:
     """The answer of a 2xx, or of a 304 to a `conditional` request; raises the FetchError that any other reply is.
 
-    `ours` is our clock's time.
+    `ours` is our clock's time; `usual` decodes a body of the usual shape.
     """
     if conditional and reply.status == codes.NOT_MODIFIED:
         return Answer(body=None, server_time=reply.server_time(ours), status=reply.status, request_id=None)
     if not codes.is_success(reply.status):
         raise refusal(reply, ours)
     try:
-        body = parse_json(reply.body)
+        body = parse_json(reply.body, usual)
     except ValueError:
         raise ProtocolError(
             f"{reply.request} was answered with no JSON ({len(reply.body)} bytes): is the address that of the API?",

@@ -72,13 +72,20 @@ class PoliteClient:
         self._halt = _Halt()
 
     async def get_json(
-        self, path: str, params: Mapping[str, str] | None = None, *, etag: str | None = None, urgency: int = 0
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        etag: str | None = None,
+        urgency: int = 0,
+        usual: msgspec.json.Decoder[Any] | None = None,
     ) -> Answer:
         """What the server says there, asked a few times if need be; nothing but a 304 if it still is version `etag`.
 
-        Where more is asked than may be in flight, the lowest `urgency` goes first.
+        Where more is asked than may be in flight, the lowest `urgency` goes first. A body of the `usual` shape is
+        what that decoder makes of it.
         """
-        request = _Request(method="GET", path=path, params=dict(params or {}), etag=etag, urgency=urgency)
+        request = _Request(method="GET", path=path, params=dict(params or {}), etag=etag, urgency=urgency, usual=usual)
         return await self._ask(request, _is_passing)
 
     async def post_json(self, path: str, body: Mapping[str, Any] | None = None) -> Answer:
@@ -140,7 +147,7 @@ class PoliteClient:
             raise transport_fault(fault, request.name, secrets, once_only=request.once_only) from None
         if isinstance(outcome, FetchError):
             raise outcome
-        return parse_answer(outcome, self._clock.now(), conditional=request.etag is not None)
+        return parse_answer(outcome, self._clock.now(), conditional=request.etag is not None, usual=request.usual)
 
     async def _send(
         self, client: httpx.AsyncClient, request: "_Request", token: str | None, secrets: tuple[str, ...]
@@ -199,6 +206,7 @@ class _Request(Struct, frozen=True, kw_only=True):
     texts: tuple[str, ...] = ()
     etag: str | None = None
     urgency: int = 0
+    usual: msgspec.json.Decoder[Any] | None = None
 
     @property
     def name(self) -> str:

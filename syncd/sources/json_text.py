@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -11,12 +12,17 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes, usual: msgspec.json.Decoder[Any] | None = None) -> Any:
     """What the bytes say; raises ValueError where they are no JSON or hold a number that is not finite.
+
+    Where they are of the `usual` shape, what that makes of them.
 
     Strings come out as valid Unicode: half a surrogate pair, which a server leaves when it cuts a text inside an emoji,
     and bytes that are no UTF-8 become U+FFFD.
     """
+    if usual is not None:
+        with suppress(msgspec.MsgspecError, ValueError):
+            return usual.decode(body)
     try:
         return msgspec.json.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):

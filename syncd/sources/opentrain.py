@@ -1,8 +1,10 @@
 """OpenTrain: the calls of its public API that a mirror needs, each answered in the model's own terms."""
 
 from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
+
+from msgspec.json import Decoder
 
 from syncd.core.model import (
     ChangePage,
@@ -21,6 +23,7 @@ from syncd.sources import opentrain_hiring as hiring
 from syncd.sources import opentrain_parse as parse
 from syncd.sources.answers import parsed
 from syncd.sources.http import Answer, HttpCost, PoliteClient
+from syncd.sources.opentrain_usual import USUAL_PAGE
 
 T = TypeVar("T")
 
@@ -70,6 +73,7 @@ class OpenTrain:
             params,
             lambda answer: parse.parse_page(answer, conversation_id, _PAGE_LIMIT),
             urgency=_BEGINNING if cursor is None else _AT_ONCE,
+            usual=USUAL_PAGE,
         )
 
     async def fetch_proposal(self, proposal_id: str) -> Dossier:
@@ -117,9 +121,15 @@ class OpenTrain:
         await self._client.close()
 
     async def _get(
-        self, path: str, params: Mapping[str, str], parse_answer: Callable[[Answer], T], *, urgency: int = _AT_ONCE
+        self,
+        path: str,
+        params: Mapping[str, str],
+        parse_answer: Callable[[Answer], T],
+        *,
+        urgency: int = _AT_ONCE,
+        usual: Decoder[Any] | None = None,
     ) -> T:
-        return parsed(await self._client.get_json(_API + path, params, urgency=urgency), parse_answer)
+        return parsed(await self._client.get_json(_API + path, params, urgency=urgency, usual=usual), parse_answer)
 
 
 def _paging(cursor: str | None, limit: int = _PAGE_LIMIT) -> dict[str, str]:

@@ -15,6 +15,7 @@ from syncd.core.model import (
     Page,
 )
 from syncd.sources.answers import Answer
+from syncd.sources.opentrain_usual import UsualPage, read_page
 from syncd.sources.wire import Fields, parse_cursor, parse_list, shape_error, unique
 
 
@@ -50,6 +51,8 @@ def parse_conversation(body: Any) -> Conversation:
 
 def parse_page(answer: Answer, conversation_id: str, limit: int) -> Page:
     """A page of one conversation's messages (GET /messages documentation, message mode)."""
+    if isinstance(answer.body, UsualPage):
+        return read_page(answer.body, conversation_id, limit=limit, server_time=answer.server_time)
     messages = [parse_message(item, conversation_id) for item in parse_list(answer.body, ("messages",))]
     return Page(
         conversation_id=conversation_id,
