@@ -1,5 +1,6 @@
 import shutil
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 
 import psycopg
 import pytest
@@ -12,6 +13,7 @@ from syncd.publish import publisher
 from syncd.publish.connection import connect
 from syncd.publish.patience import Patience
 from syncd.publish.publisher import Done, Publisher
+from syncd.store.erase import delete_rows, next_change
 from syncd.store.opening import open_writer
 from syncd.store.published import Changes
 
@@ -27,6 +29,16 @@ def change_much(station: Station) -> None:
     world.read_conversation(ids[3])
     world.add_message(ids[4], "And this.", from_viewer=True)
     station.sync("--full")
+
+
+def publish_here(station: Station, on_batch: Callable[[Done], None]) -> Done:
+    """Publish once in this very process."""
+    patience = Patience()
+    with ExitStack() as stack:
+        changes = stack.enter_context(closing(Changes(station.home.db)))
+        stack.enter_context(patience.heeding())
+        one = Publisher(changes, lambda: connect(station.url, None, "target", "syncd"), patience)
+        return stack.enter_context(closing(one)).catch_up(on_batch)
 
 
 def test_everything_is_there_and_nothing_is_written_again(station: Station) -> None:
@@ -194,18 +206,32 @@ def test_small_batches_come_to_the_same(station: Station, monkeypatch: pytest.Mo
     """In batches of a few rows, first copied and then put in their places, the target is the mirror again."""
     monkeypatch.setattr(publisher, "_BATCH_ROWS", 7)
     batches: list[Done] = []
-    patience = Patience()
-    with closing(Changes(station.home.db)) as changes, patience.heeding():
+    publish_here(station, batches.append)
+    assert len(batches) > 5
+    assert station.differences() == []
+    change_much(station)
+    assert publish_here(station, batches.append).rows > 0
+    assert station.differences() == []
 
-        def run() -> Done:
-            with closing(Publisher(changes, lambda: connect(station.url, None, "target", "syncd"), patience)) as one:
-                return one.catch_up(batches.append)
 
-        run()
-        assert len(batches) > 5
-        assert station.differences() == []
-        change_much(station)
-        assert run().rows > 0
+def test_what_changes_under_a_first_publish(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that were copied already and change, or go, before the last batch are changed, or go, in the target too."""
+    monkeypatch.setattr(publisher, "_BATCH_ROWS", 7)
+    batches: list[Done] = []
+
+    def disturb(batch: Done) -> None:
+        batches.append(batch)
+        if len(batches) in (2, 5):
+            copied = station.ask("SELECT id FROM messages ORDER BY id LIMIT 2")
+            with open_writer(station.home.db) as writer, writer.transaction() as connection:
+                change = next_change(connection)
+                (first,), (second,) = copied
+                connection.execute("UPDATE messages SET content = ?, change_id = ? WHERE id = ?", ("!", change, first))
+                words = {"id": second, "change_id": change}
+                delete_rows(connection, "messages", "account, id", "id = :id", words)
+
+    publish_here(station, disturb)
+    assert len(batches) > 5
     assert station.differences() == []
 
 
