@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import commands, delay, first_pass, idle, memory, readers, second_run
+from benchmarks import commands, delay, first_pass, following, idle, memory, publishing, readers, second_run
 from benchmarks.report import Report, describe_machine, say
 
 Scenario = Callable[[argparse.Namespace], Report]
@@ -25,6 +25,8 @@ SCENARIOS: dict[str, Scenario] = {
     "f": lambda options: readers.measure_readers(options.rounds, quick=options.quick),
     "second-run": lambda options: second_run.measure_second_runs(with_dlt=not options.without_dlt),
     "commands": lambda options: commands.measure_commands(quick=options.quick),
+    "publish": lambda options: publishing.measure_first_publish(options.messages, options.rounds),
+    "follow": lambda options: following.measure_follow(5 if options.quick else 60),
 }
 
 
@@ -49,9 +51,11 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small inboxes and one round: does it work at all?")
     parser.add_argument("--only", type=_names, default=list(SCENARIOS), help=f"of {','.join(SCENARIOS)}")
     parser.add_argument("--rounds", type=int, help="interleaved runs of which the median counts")
+    parser.add_argument("--messages", type=int, help="how many are published into PostgreSQL")
     parser.add_argument("--without-dlt", action="store_true", help="leave the slowest rival out")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     options = parser.parse_args()
+    options.messages = options.messages or (20_000 if options.quick else 200_000)
     options.rounds = options.rounds or (1 if options.quick else 3)
     return options
 
