@@ -26,12 +26,10 @@ _SETTINGS = """
 listen_addresses = '127.0.0.1'
 port = {port}
 unix_socket_directories = '{folder}'
-max_connections = 60
 fsync = {fsync}
 # What a careless query depends on is not what it expects.
 timezone = 'Asia/Kathmandu'
 datestyle = 'ISO, DMY'
-extra_float_digits = 0
 """
 _RULES = """
 local all all trust
