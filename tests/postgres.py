@@ -22,6 +22,9 @@ from psycopg import sql
 OWNER = "syncd"
 """Who owns the databases that tests use: no superuser, as no publisher should be one."""
 
+MISSING = "no server was found; on Debian: apt-get install postgresql"
+"""What to tell where `find_programs` finds none."""
+
 _SETTINGS = """
 listen_addresses = '127.0.0.1'
 port = {port}
@@ -202,7 +205,7 @@ def postgres_server(folder: Path, *, fsync: bool = False) -> Iterator[PostgresSe
     """A running PostgreSQL in this folder, which other users must be able to reach; skips where there is none."""
     programs = find_programs()
     if programs is None:
-        pytest.skip("NO POSTGRESQL WAS TESTED: no server found; on Debian: apt-get install postgresql")
+        pytest.skip(f"NO POSTGRESQL WAS TESTED: {MISSING}")
     server = PostgresServer(programs, folder, fsync=fsync)
     server.start()
     try:

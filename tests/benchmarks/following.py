@@ -13,7 +13,7 @@ import psycopg
 
 from benchmarks.processes import configure, cpu_of, running, syncd
 from benchmarks.report import Report, Target, middle, say
-from postgres import postgres_server
+from postgres import MISSING, find_programs, postgres_server
 from syncd.simulator import Simulator, World
 
 _PATIENCE = 60.0
@@ -42,6 +42,9 @@ def measure_follow(polls: int) -> Report:
         f"a daemon that publishes beside one that does not, a poll every {_POLL_SECONDS:g} s",
         ("meanwhile", "CPU of a poll ms", "with [publish] ms", "÷", "its publisher ms a poll"),
     )
+    if find_programs() is None:
+        report.notes.append(f"NOT MEASURED: {MISSING}")
+        return report
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="syncd-bench-")))
         folder.chmod(0o755)

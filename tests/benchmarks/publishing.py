@@ -13,7 +13,7 @@ import psycopg
 from benchmarks.million_world import make_world
 from benchmarks.processes import Command, Measured, measure, module, syncd
 from benchmarks.report import Report, Target, middle, say
-from postgres import PostgresServer, postgres_server
+from postgres import MISSING, PostgresServer, find_programs, postgres_server
 from publish.pair import TABLES, create_schema
 
 _MESSAGES_A_CONVERSATION = 100
@@ -38,6 +38,9 @@ def measure_first_publish(messages: int, rounds: int) -> Report:
         ),
     )
     runs: dict[str, list[_Run]] = {way: [] for way in _WAYS}
+    if find_programs() is None:
+        report.notes.append(f"NOT MEASURED: {MISSING}")
+        return report
     with tempfile.TemporaryDirectory(prefix="syncd-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
