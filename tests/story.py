@@ -2,10 +2,13 @@
 
 import asyncio
 import tempfile
+from collections.abc import Callable
 from datetime import timedelta
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
@@ -14,6 +17,7 @@ from syncd.simulator import Quirks, Simulator, World
 
 DAY = 86_400.0
 _LENGTHS = (0, 1, 7, 100, 130, 260)
+_LYING = ("null_cursor", "empty_page")
 _BROKEN = (
     "reset",
     "reset_midway",
@@ -28,6 +32,21 @@ _BROKEN = (
 )
 
 picks = st.integers(0, 30)
+
+
+def counted(**choices: Any) -> Any:
+    """A rule whose runs, and what was chosen by name, are counted: `--hypothesis-show-statistics` prints them."""
+
+    def decorate(happen: Callable[..., None]) -> Any:
+        @wraps(happen)
+        def run(self: "Story", **chosen: Any) -> None:
+            named = [text for text in chosen.values() if isinstance(text, str | tuple)]
+            event(" ".join(map(str, (happen.__name__, *named))))
+            happen(self, **chosen)
+
+        return rule(**choices)(run)
+
+    return decorate
 
 
 class LocalClock(SteeredClock):
@@ -104,33 +123,38 @@ class Story(RuleBasedStateMachine):
             self.news.add(message_id)
         return message_id
 
+    def is_erased(self, candidate_id: str) -> bool:
+        """Whether the server still shows both signs that a person has left."""
+        theirs = [p for p in self.world.proposals.values() if p.candidate.id == candidate_id]
+        return theirs[0].candidate.name == "Freelancer" and all(p.interview is None for p in theirs)
+
     # What happens on the server
 
-    @rule(number=picks, from_viewer=st.booleans(), system=st.booleans())
+    @counted(number=picks, from_viewer=st.booleans(), system=st.booleans())
     def new_message(self, number: int, *, from_viewer: bool, system: bool) -> None:
         """A message, of either side or of the system."""
         self.add(self.pick(number), from_viewer=from_viewer, system=system)
 
-    @rule(number=picks, count=st.sampled_from([2, 20, 101, 210]))
+    @counted(number=picks, count=st.sampled_from([2, 20, 101, 210]))
     def burst(self, number: int, count: int) -> None:
         """Many messages at once."""
         conversation_id = self.pick(number)
         for _ in range(count):
             self.add(conversation_id)
 
-    @rule(number=picks, hours=st.sampled_from([0.01, 3.0, 23.0, 30.0]))
+    @counted(number=picks, hours=st.sampled_from([0.01, 3.0, 23.0, 30.0]))
     def late_arrival(self, number: int, hours: float) -> None:
         """A message with an older time."""
         self.add(self.pick(number), created_at=self.world.now() - timedelta(hours=hours))
 
-    @rule(number=picks, which=st.integers(0, 250), touch=st.booleans())
+    @counted(number=picks, which=st.integers(0, 250), touch=st.booleans())
     def edit(self, number: int, which: int, *, touch: bool) -> None:
         """Another text; the conversation's time may stay."""
         conversation_id = self.pick(number)
         message_id = self.pick_message(conversation_id, which)
         self.world.edit_message(conversation_id, message_id, f"Edited at {self.world.now()}", touch_updated=touch)
 
-    @rule(number=picks, which=st.integers(0, 250), count=st.sampled_from([1, 3, 40]))
+    @counted(number=picks, which=st.integers(0, 250), count=st.sampled_from([1, 3, 40]))
     def delete(self, number: int, which: int, count: int) -> None:
         """Some messages vanish."""
         conversation_id = self.pick(number)
@@ -139,33 +163,33 @@ class Story(RuleBasedStateMachine):
             self.world.delete_message(conversation_id, message_id)
             self.news.discard(message_id)
 
-    @rule(number=picks, dismissed=st.booleans())
+    @counted(number=picks, dismissed=st.booleans())
     def read(self, number: int, *, dismissed: bool) -> None:
         """The owner reads in the app, or says that no answer is needed."""
         conversation_id = self.pick(number)
         (self.world.dismiss_needs_reply if dismissed else self.world.read_conversation)(conversation_id)
 
-    @rule(number=picks, which=st.integers(0, 250))
+    @counted(number=picks, which=st.integers(0, 250))
     def react(self, number: int, which: int) -> None:
         """A reaction, which moves no time."""
         conversation_id = self.pick(number)
         self.world.react(conversation_id, self.pick_message(conversation_id, which))
 
-    @rule(kind=st.sampled_from(["proposal", "job", "channel"]), count=st.sampled_from([0, 1, 4]))
+    @counted(kind=st.sampled_from(["proposal", "job", "channel"]), count=st.sampled_from([0, 1, 4]))
     def new_conversation(self, kind: str, count: int) -> None:
         """A conversation opens, with or without messages."""
         conversation_id = self.world.new_conversation(kind=kind)
         for _ in range(count):
             self.add(conversation_id)
 
-    @rule(number=picks, deleted=st.booleans())
+    @counted(number=picks, deleted=st.booleans())
     def leave(self, number: int, *, deleted: bool) -> None:
         """A conversation is left, or is no more."""
         conversation_id = self.pick(number)
         self.news -= {message.id for message in self.world.conversations[conversation_id].messages}
         (self.world.delete_conversation if deleted else self.world.leave_conversation)(conversation_id)
 
-    @rule()
+    @counted()
     def come_back(self) -> None:
         """What was left or deleted is there again."""
         for conversation_id in list(self.world.deleted_conversations):
@@ -174,7 +198,7 @@ class Story(RuleBasedStateMachine):
             if self.world.viewer not in conversation.participants:
                 self.world.rejoin(conversation.id)
 
-    @rule(number=picks, what=st.sampled_from(["appears", "announced", "ready", "erased", "status", "renamed"]))
+    @counted(number=picks, what=st.sampled_from(["appears", "announced", "ready", "erased", "status", "renamed"]))
     def hire(self, number: int, what: str) -> None:
         """Something happens to an interview, a proposal or a name."""
         proposal_id = self.pick_proposal(number)
@@ -191,7 +215,7 @@ class Story(RuleBasedStateMachine):
 
     # What goes wrong
 
-    @rule(
+    @counted(
         retry_after=st.sampled_from([0, 1, 0.5, "2", 61, 4000, "soon", None]),
         where=st.sampled_from(["details", "header", "nowhere"]),
         skip=st.integers(0, 6),
@@ -201,7 +225,7 @@ class Story(RuleBasedStateMachine):
         """429 in every form."""
         self.sim.faults.rate_limit(retry_after, where, skip=skip, times=times)
 
-    @rule(
+    @counted(
         name=st.sampled_from(_BROKEN),
         skip=st.integers(0, 6),
         times=st.sampled_from([1, 2, 5, 30]),
@@ -210,7 +234,34 @@ class Story(RuleBasedStateMachine):
         """Answers that are none, and cursors that lead nowhere."""
         getattr(self.sim.faults, name)(skip=skip, times=times)
 
-    @rule(
+    @counted(
+        name=st.sampled_from(_LYING),
+        direction=st.sampled_from(["older", "newer", None]),
+        skip=st.integers(0, 3),
+        times=st.sampled_from([1, 2]),
+    )
+    def end_too_early(self, name: str, direction: str | None, skip: int, times: int) -> None:
+        """A page that ends a walk, or the list, before its end."""
+        where = {"listing": True} if direction is None else {"path": "/messages", "direction": direction}
+        getattr(self.sim.faults, name)(skip=skip, times=times, **where)
+
+    @counted(number=picks, interviewed=st.booleans())
+    def erase_candidate(self, number: int, *, interviewed: bool) -> None:
+        """A person deletes the account: the name becomes "Freelancer", and the interviews answer 404."""
+        proposal_id = self.pick_proposal(number)
+        if proposal_id is None:
+            return
+        if interviewed:
+            self.world.interview_appears(proposal_id, ready=True, score=7.0)
+            self.runner.run(self.rig.quiet(2, full=True))
+        self.world.erase_candidate(self.world.proposals[proposal_id].candidate.id)
+
+    @counted(times=st.sampled_from([1, 4, 20]))
+    def refuse_token(self, times: int) -> None:
+        """The token is refused for a while, then taken again."""
+        self.sim.faults.status(401, times=times)
+
+    @counted(
         code=st.sampled_from([500, 503, 404, 403]),
         path=st.sampled_from(["/messages", "/proposals", "/updates", "/jobs"]),
     )
@@ -218,7 +269,7 @@ class Story(RuleBasedStateMachine):
         """An error of the API's own; only the server's own troubles where a thing's own 404 would be believed."""
         self.sim.faults.status(code if path != "/messages" else 500, path=path)
 
-    @rule(
+    @counted(
         quirk=st.sampled_from(
             [
                 ("newer_without_cursor", "oldest"),
@@ -243,7 +294,7 @@ class Story(RuleBasedStateMachine):
         """Each [?] of the API's documents."""
         setattr(self.sim.quirks, *quirk)
 
-    @rule(hours=st.sampled_from([-48.0, -1.0, -0.01, 0.5, 26.0]))
+    @counted(hours=st.sampled_from([-48.0, -1.0, -0.01, 0.5, 26.0]))
     def jump(self, hours: float) -> None:
         """The mirror's wall clock is set, forth or back."""
         self.clock.skew = max(-DAY, min(DAY, self.clock.skew + hours * 3600))

@@ -74,16 +74,30 @@ class MirrorMachine(Story):
         self.sim.faults.clear()
         self.runner.run(self._settle())
         assert self.rig.differences() == []
+        assert self.find_kept() == []
         assert broken_laws(self.rig.events(), self.rig.announced, self.news) == []
         self.has_failed = False
 
+    def find_kept(self) -> list[str]:
+        """What is still held of people who have left, and was to be scrubbed."""
+        held = "SELECT id, slug, title FROM candidates WHERE account = 'acme'"
+        said = (
+            "SELECT count(*) FROM interview_messages JOIN proposals ON proposals.id = proposal_id"
+            " WHERE candidate_id = ? AND content IS NOT NULL"
+        )
+        return [
+            f"{row}, {self.rig.scalar(said, row['id'])} answers"
+            for row in self.rig.rows(held)
+            if self.is_erased(row["id"]) and (row["slug"] or row["title"] or self.rig.scalar(said, row["id"]))
+        ]
+
     async def _settle(self) -> None:
-        """Past every wait and every backoff; then a comparison, and the second look of whatever was held back."""
+        """Past every wait and every backoff; then two comparisons: a large loss and an erasure want a second look."""
         self.clock.advance(4 * DAY)
         await self.rig.quiet(12)
         await self.rig.quiet(30, full=True)
-        self.clock.advance(700)
-        await self.rig.quiet(30)
+        self.clock.advance(3700)
+        await self.rig.quiet(30, full=True)
 
     def teardown(self) -> None:
         """Every story ends in quiet."""

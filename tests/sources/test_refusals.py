@@ -27,7 +27,7 @@ async def test_rotated_token(simulator: Simulator, open_source: OpenSource) -> N
     async with open_source(token=lambda: tokens.pop(0)) as source:
         assert (await source.fetch_identity()).user_id == simulator.world.viewer
         await source.fetch_entries(None)
-    assert ([record.status for record in simulator.requests], tokens) == ([401, 200, 200], [])
+    assert ([record.status for record in simulator.requests.wait_for(3)], tokens) == ([401, 200, 200], [])
 
 
 async def test_refused_token(simulator: Simulator, open_source: OpenSource) -> None:
