@@ -53,21 +53,25 @@ def measure_follow(polls: int) -> Report:
         plain = stack.enter_context(_mirroring(folder / "plain", None))
         publishing = stack.enter_context(_mirroring(folder / "publishing", url))
         target = stack.enter_context(closing(psycopg.connect(url, autocommit=True)))
-        delays: list[float] = []
-        ratios: list[float] = []
-        for name, busy in (("nothing happens", False), ("a message a poll", True)):
-            before = plain.cpu(), publishing.cpu()
-            for _ in range(polls):
-                delays += _live_through_a_poll(plain, publishing, target, busy=busy)
-            row = _compare(name, polls, before, (plain.cpu(), publishing.cpu()))
-            report.rows.append(row)
-            ratios.append(row[3])
-            say(name)
+        _watch(report, polls, plain, publishing, target)
+    return report
+
+
+def _watch(report: Report, polls: int, plain: "_Mirror", publishing: "_Mirror", target: psycopg.Connection) -> None:
+    delays: list[float] = []
+    ratios: list[float] = []
+    for name, busy in (("nothing happens", False), ("a message a poll", True)):
+        before = plain.cpu(), publishing.cpu()
+        for _ in range(polls):
+            delays += _live_through_a_poll(plain, publishing, target, busy=busy)
+        row = _compare(name, polls, before, (plain.cpu(), publishing.cpu()))
+        report.rows.append(row)
+        ratios.append(row[3])
+        say(name)
     report.targets.append(Target("from the mirror's commit to PostgreSQL, median s", middle(delays), 1))
     report.targets.append(Target("the longest, s", max(delays), 1))
     report.targets.append(Target("CPU of a poll with [publish] ÷ without", max(ratios), 1.05))
     report.figures = {"delays": delays}
-    return report
 
 
 @contextmanager

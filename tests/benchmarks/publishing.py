@@ -37,10 +37,28 @@ def measure_first_publish(messages: int, rounds: int) -> Report:
             "syncd's pace ÷",
         ),
     )
-    runs: dict[str, list[_Run]] = {way: [] for way in _WAYS}
     if find_programs() is None:
         report.notes.append(f"NOT MEASURED: {MISSING}")
         return report
+    runs = _contest(messages, rounds)
+    pace = {way: middle(run.rows / run.measured.seconds for run in found) for way, found in runs.items()}
+    for way, found in runs.items():
+        report.rows.append((way, *_describe(found), pace[_SYNCD] / pace[way]))
+    report.targets += [
+        Target(f"pace of {_SYNCD} ÷ {way}", pace[_SYNCD] / pace[way], 5, at_least=True)
+        for way in _WAYS
+        if way != _SYNCD
+    ]
+    report.notes.append(
+        "`execute` waits for each row's answer; `executemany` is psycopg's pipeline; 1,000 rows a commit"
+    )
+    report.figures = {way: [run.measured.seconds for run in found] for way, found in runs.items()}
+    return report
+
+
+def _contest(messages: int, rounds: int) -> "dict[str, list[_Run]]":
+    """The runs of each way; RuntimeError where one made a wrong copy."""
+    runs: dict[str, list[_Run]] = {way: [] for way in _WAYS}
     with tempfile.TemporaryDirectory(prefix="syncd-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -54,31 +72,16 @@ def measure_first_publish(messages: int, rounds: int) -> Report:
                     runs[way].append(_run(server, command(folder, path, url)))
                     _check(path, url, runs[way][-1].rows)
                     say(f"{way}: {runs[way][-1].measured.seconds:.1f} s")
-    pace = {way: middle(run.rows / run.measured.seconds for run in found) for way, found in runs.items()}
-    for way, found in runs.items():
-        cpu, theirs = middle(run.measured.cpu for run in found), middle(run.server_cpu for run in found)
-        report.rows.append(
-            (
-                way,
-                found[0].rows,
-                middle(run.measured.seconds for run in found),
-                round(pace[way]),
-                cpu / found[0].rows * 1e6,
-                theirs / found[0].rows * 1e6,
-                max(run.measured.peak_mb for run in found),
-                pace[_SYNCD] / pace[way],
-            )
-        )
-    report.targets += [
-        Target(f"pace of {_SYNCD} ÷ {way}", pace[_SYNCD] / pace[way], 5, at_least=True)
-        for way in _WAYS
-        if way != _SYNCD
-    ]
-    report.notes.append(
-        "`execute` waits for each row's answer; `executemany` is psycopg's pipeline; 1,000 rows a commit"
-    )
-    report.figures = {way: [run.measured.seconds for run in found] for way, found in runs.items()}
-    return report
+    return runs
+
+
+def _describe(found: "list[_Run]") -> tuple[object, ...]:
+    """The figures of a way, medians of its runs."""
+    rows = found[0].rows
+    seconds = middle(run.measured.seconds for run in found)
+    client, server = middle(run.measured.cpu for run in found), middle(run.server_cpu for run in found)
+    peak = max(run.measured.peak_mb for run in found)
+    return rows, seconds, round(rows / seconds), client / rows * 1e6, server / rows * 1e6, peak
 
 
 def _publish(folder: Path, path: Path, url: str) -> Command:
