@@ -30,6 +30,23 @@ _BROKEN = (
     "repeat_cursor",
     "cycle_cursor",
 )
+_QUIRKS = (
+    ("newer_without_cursor", "oldest"),
+    ("newer_without_cursor", "newest"),
+    ("page_order", "oldest"),
+    ("page_order", "newest"),
+    ("page_order", "walk"),
+    ("cursor_inclusive", True),
+    ("cursor_inclusive", False),
+    ("last_page_cursor", True),
+    ("last_page_cursor", False),
+    ("list_last_page_cursor", True),
+    ("list_cursor", "offset"),
+    ("updates_available", False),
+    ("updates_available", True),
+    ("cursor_lifetime_requests", 6),
+    ("cursor_lifetime_seconds", 600.0),
+)
 
 picks = st.integers(0, 30)
 
@@ -84,16 +101,20 @@ class Story(RuleBasedStateMachine):
         self.has_failed = True
         self.steps = 0
 
-    @initialize(length=st.sampled_from(_LENGTHS), newest=st.booleans(), polled=st.booleans())
-    def begin(self, length: int, *, newest: bool, polled: bool) -> None:
-        """A small inbox, on a server of some kind, mirrored or not yet."""
+    @initialize(
+        length=st.sampled_from(_LENGTHS), ways=st.sets(st.sampled_from(_QUIRKS), max_size=4), polled=st.booleans()
+    )
+    def begin(self, length: int, ways: set[tuple[str, Any]], *, polled: bool) -> None:
+        """A small inbox, on a server that turned out some way, mirrored or not yet."""
         server = SteeredClock()
         self.world = World(server, seed=5)
         for count in (length, 3, 0):
             self.world.burst(self.world.new_conversation(), count, from_viewer=count == 3)
         self.world.new_conversation(kind="channel", channel_name="general")
         server.advance(DAY)
-        self.sim = Simulator(self.world, quirks=Quirks(newer_without_cursor="newest" if newest else "oldest")).start()
+        self.sim = Simulator(self.world, quirks=Quirks(**dict(sorted(ways, key=str)))).start()
+        for way in sorted(ways, key=str):
+            event(f"begin with {way}")
         self.clock = LocalClock(server)
         self.rig = Rig(self.sim, Path(self.folder.name) / "syncd.db", self.clock)
         self.runner.run(self.rig.start())
@@ -175,6 +196,26 @@ class Story(RuleBasedStateMachine):
         conversation_id = self.pick(number)
         self.world.react(conversation_id, self.pick_message(conversation_id, which))
 
+    @counted(
+        what=st.lists(st.sampled_from(["edit", "late", "delete", "react", "read"]), min_size=2, max_size=5),
+        number=picks,
+        which=st.integers(0, 250),
+    )
+    def busy_hour(self, what: list[str], number: int, which: int) -> None:
+        """Several of the things that no list announces, in one conversation or in its neighbours."""
+        for step, name in enumerate(what):
+            event(f"busy hour {name}")
+            if name == "edit":
+                self.edit(number=number, which=which + step, touch=step % 2 == 0)
+            elif name == "late":
+                self.late_arrival(number=number + step % 2, hours=3.0)
+            elif name == "delete":
+                self.delete(number=number, which=which, count=1)
+            elif name == "react":
+                self.react(number=number, which=which + step)
+            else:
+                self.read(number=number, dismissed=False)
+
     @counted(kind=st.sampled_from(["proposal", "job", "channel"]), count=st.sampled_from([0, 1, 4]))
     def new_conversation(self, kind: str, count: int) -> None:
         """A conversation opens, with or without messages."""
@@ -226,13 +267,15 @@ class Story(RuleBasedStateMachine):
         self.sim.faults.rate_limit(retry_after, where, skip=skip, times=times)
 
     @counted(
-        name=st.sampled_from(_BROKEN),
+        names=st.lists(st.sampled_from(_BROKEN), min_size=1, max_size=3, unique=True),
         skip=st.integers(0, 6),
         times=st.sampled_from([1, 2, 5, 30]),
     )
-    def break_answers(self, name: str, skip: int, times: int) -> None:
+    def break_answers(self, names: list[str], skip: int, times: int) -> None:
         """Answers that are none, and cursors that lead nowhere."""
-        getattr(self.sim.faults, name)(skip=skip, times=times)
+        for name in names:
+            event(f"break answers {name}")
+            getattr(self.sim.faults, name)(skip=skip, times=times)
 
     @counted(
         name=st.sampled_from(_LYING),
@@ -269,27 +312,7 @@ class Story(RuleBasedStateMachine):
         """An error of the API's own; only the server's own troubles where a thing's own 404 would be believed."""
         self.sim.faults.status(code if path != "/messages" else 500, path=path)
 
-    @counted(
-        quirk=st.sampled_from(
-            [
-                ("newer_without_cursor", "oldest"),
-                ("newer_without_cursor", "newest"),
-                ("page_order", "oldest"),
-                ("page_order", "newest"),
-                ("page_order", "walk"),
-                ("cursor_inclusive", True),
-                ("cursor_inclusive", False),
-                ("last_page_cursor", True),
-                ("last_page_cursor", False),
-                ("list_last_page_cursor", True),
-                ("list_cursor", "offset"),
-                ("updates_available", False),
-                ("updates_available", True),
-                ("cursor_lifetime_requests", 6),
-                ("cursor_lifetime_seconds", 600.0),
-            ]
-        )
-    )
+    @counted(quirk=st.sampled_from(_QUIRKS))
     def turn_out_otherwise(self, quirk: tuple[str, Any]) -> None:
         """Each [?] of the API's documents."""
         setattr(self.sim.quirks, *quirk)
