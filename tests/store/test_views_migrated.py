@@ -11,6 +11,7 @@ import pytest
 
 from syncd.store.migrate import load_migrations, migrate
 
+TIMES = (None, *(f"2026-01-01T00:00:0{second}.000Z" for second in range(6)))
 VIEWS = ("inbox", "unread", "needs_reply", "response_times")
 
 
@@ -36,12 +37,16 @@ def fill(database: sqlite3.Connection, rng: random.Random) -> None:
         for talk in range(40):
             ids = [f"{talk}-{n}" for n in range(rng.choice((0, 1, 2, 5, 12)))]
             rng.shuffle(ids)
-            last = {"last_message_id": rng.choice([*ids, "absent"]), "gone_at": rng.choice((None, None, "2026"))}
+            last = {
+                "last_message_id": rng.choice([*ids, *ids, "absent", "0-0"]),
+                "last_message_at": rng.choice(TIMES),
+                "gone_at": rng.choice((None, None, "2026")),
+            }
             counts = {"unread_count": rng.choice((0, 1, None)), "needs_reply_count": rng.choice((0, 1, None))}
             channel = {"channel_name": rng.choice((None, None, "", "all"))}
             insert("conversations", {"account": account, "id": f"c{talk}", **last, **counts, **channel})
             for id in ids:
-                at = rng.choice((None, *(f"2026-01-01T00:00:0{second}.000Z" for second in range(6))))
+                at = rng.choice(TIMES)
                 flags = {"is_from_viewer": rng.choice((0, 1, 1, None)), "is_system": rng.choice((0, 0, None, 1))}
                 gone = {"gone_at": rng.choice((None, None, None, "2026"))}
                 insert(

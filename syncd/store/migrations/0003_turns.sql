@@ -17,7 +17,8 @@ DELETE FROM sqlite_stat1 WHERE idx IN ('messages_ours', 'messages_inbound');
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('messages', 'messages_said', '950000 475000 95 1 1 1');
 ANALYZE sqlite_master;  -- only reads these rows
 
--- The row of empty texts stands in where there is none of ours: it comes before every time.
+-- The row of empty texts stands in where there is none of ours: it comes before every time. The last message is looked
+-- for where the turn ends, in a page that is read anyway (the plus keeps SQLite there), and by its id if not found.
 CREATE VIEW inbox AS
 SELECT
   c.account,
@@ -72,7 +73,15 @@ LEFT JOIN proposals AS p ON p.account = c.account AND p.id = c.proposal_id
 LEFT JOIN jobs AS j ON j.account = c.account AND j.id = coalesce(p.job_id, c.job_id)
 LEFT JOIN candidates AS k ON k.account = c.account
   AND k.id = CASE WHEN a.source = 'openats' AND c.id GLOB 'candidate:*' THEN substr(c.id, 11) ELSE p.candidate_id END
-LEFT JOIN messages AS m ON m.account = c.account AND m.id = c.last_message_id;
+LEFT JOIN messages AS m ON m.rowid = coalesce(
+  (
+    SELECT l.rowid
+    FROM messages AS l
+    WHERE l.account = c.account AND l.conversation_id = c.id AND l.is_system IS NOT 1 AND l.gone_at IS NULL
+      AND l.created_at = c.last_message_at AND +l.id = c.last_message_id
+  ),
+  (SELECT l.rowid FROM messages AS l WHERE l.account = c.account AND l.id = c.last_message_id)
+);
 
 CREATE VIEW unread AS
 SELECT * FROM inbox WHERE unread_count > 0 AND gone_at IS NULL;
