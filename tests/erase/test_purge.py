@@ -63,6 +63,27 @@ def test_no_byte_of_a_person_stays(run: Run, person: World) -> None:
     assert [hit["message_id"] for hit in run("search", "keeps", "--json").data] == ["g2"]
 
 
+def test_no_word_stays_in_any_part_of_the_index(run: Run, person: World) -> None:
+    """However often the search index was added to, merged and changed, no word that only the person wrote is left."""
+    for round_ in range(40):
+        with open_writer(person.path) as writer, writer.transaction() as connection:
+            for number in range(20):
+                stamp = {"at": WHEN.format(day=1 + round_ % 9), "id": f"x{round_}-{number}"}
+                words = stamp | {"content": f"zanzibar{round_}x{number} and others", "talk": f"c{1 + number % 2}"}
+                if number % 2:
+                    words["content"] = f"kept{round_}x{number}"
+                connection.execute(
+                    "INSERT INTO messages (account, id, conversation_id, content, created_at, first_seen_at,"
+                    " changed_at, change_id) VALUES ('ot', :id, :talk, :content, :at, :at, :at, 1)",
+                    words,
+                )
+            connection.execute("UPDATE messages SET content = content || ' zanzibar again' WHERE id = ?", ("x0-0",))
+    run("purge", "--candidate", "k1", "--yes")
+    assert traces(person.path) == set()
+    assert len(run("search", "kept*", "--limit", "0", "--json").data) == 400
+    person.execute("INSERT INTO _search (_search) VALUES ('integrity-check')")
+
+
 def test_those_who_follow_the_tables_hear_of_it(run: Run, person: World) -> None:
     """Every erased row of a public table is among the deletions, under one new change_id."""
     run("purge", "--candidate", "k1", "--yes")
