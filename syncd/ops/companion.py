@@ -54,7 +54,8 @@ class Companion:
             code = await self._run_once(words)
             lasted = self._host.clock.monotonic() - began
             ends = 1 if lasted > _LASTING_SECONDS else ends + 1
-            self._host.log(f"{self._name}.ended", level="error", exit_code=code)
+            level = "error" if code else "info"  # 0: it was told to stop, as a service's processes all are
+            self._host.log(f"{self._name}.ended", level=level, exit_code=code)
             await self._host.clock.sleep(publish_wait(ends))
 
     async def _run_once(self, words: tuple[str, ...]) -> int:

@@ -70,6 +70,11 @@ def connect(url: str, password: str | None, target: str, schema: str) -> Line:
         connection = psycopg.connect(
             url,
             connect_timeout=_CONNECT_SECONDS,
+            # A connection that a firewall has forgotten is found out in half a minute.
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=3,
+            tcp_user_timeout=30_000,
             application_name="syncd",
             client_encoding="utf8",
             prepare_threshold=None,

@@ -45,7 +45,6 @@ class Publisher:
         self._patience = patience
         self._line: Line | None = None
         self._tables: tuple[Table, ...] = ()
-        self._version = 0
         self._place = self._reached = -1
         self._refusal: PublishError | None = None
 
@@ -92,7 +91,7 @@ class Publisher:
         if self._line is None or self._line.closed:
             self._place = -1
             self._line = self._connect()
-            self._version, self._tables = prepare(self._line)
+            self._tables = prepare(self._line)
         return self._line
 
     def _step(self) -> Done | None:

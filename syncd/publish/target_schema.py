@@ -39,8 +39,8 @@ def load_steps() -> list[tuple[int, str]]:
     ]
 
 
-def prepare(line: Line) -> tuple[int, tuple[Table, ...]]:
-    """Bring the schema up to date; its version and tables. Raises PublishError.
+def prepare(line: Line) -> tuple[Table, ...]:
+    """Bring the schema up to date; its tables. Raises PublishError.
 
     All in one transaction, under a lock: any number may begin at once, and none meets half a schema.
     """
@@ -52,7 +52,7 @@ def prepare(line: Line) -> tuple[int, tuple[Table, ...]]:
             _lock(cursor, line.schema)
             _migrate(cursor, line, steps)
     with line.transaction() as cursor:
-        return read_version(cursor, line), tuple(_describe(cursor, line.schema))
+        return tuple(_describe(cursor, line.schema))
 
 
 def read_version(cursor: "psycopg.Cursor", line: Line) -> int:

@@ -23,20 +23,27 @@ class Changes:
         self._sources = {one.name: one for one in read_sources(self._database, deletions=False) if one.kind == "table"}
 
     def read_version(self) -> int:
-        """A number that is another after every commit of another connection."""
-        return int(self._database.execute("PRAGMA data_version").fetchone()[0])
+        """A number that is another after every commit of another connection; raises StoreTroubleError."""
+        with self._translating():
+            return int(self._database.execute("PRAGMA data_version").fetchone()[0])
 
     @contextmanager
     def look(self) -> Iterator["Snapshot"]:
         """The database as it is at this instant, for as long as the context lasts; raises StoreTroubleError."""
+        with self._translating():
+            try:
+                self._database.execute("BEGIN")
+                yield Snapshot(self._database, self._sources)
+            finally:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
         try:
-            self._database.execute("BEGIN")
-            yield Snapshot(self._database, self._sources)
+            yield
         except sqlite3.Error as error:
             raise StoreTroubleError(f"{self._path} can't be read ({error}); see syncd doctor") from error
-        finally:
-            if self._database.in_transaction:
-                self._database.execute("ROLLBACK")
 
     def close(self) -> None:
         """Let go of the database."""
