@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from hypothesis import event
 from hypothesis import strategies as st
@@ -14,6 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from rig import Rig, SteeredClock
 from syncd.simulator import Quirks, Simulator, World
+
+_Happen = TypeVar("_Happen", bound=Callable[..., None])
 
 DAY = 86_400.0
 _LENGTHS = (0, 1, 7, 100, 130, 260)
@@ -51,17 +53,18 @@ _QUIRKS = (
 picks = st.integers(0, 30)
 
 
-def counted(**choices: Any) -> Any:
+def counted(**choices: Any) -> Callable[[_Happen], _Happen]:
     """A rule whose runs, and what was chosen by name, are counted: `--hypothesis-show-statistics` prints them."""
 
-    def decorate(happen: Callable[..., None]) -> Any:
+    def decorate(happen: _Happen) -> _Happen:
         @wraps(happen)
         def run(self: "Story", **chosen: Any) -> None:
             named = [text for text in chosen.values() if isinstance(text, str | tuple)]
             event(" ".join(map(str, (happen.__name__, *named))))
             happen(self, **chosen)
 
-        return rule(**choices)(run)
+        as_rule: Callable[[Any], Any] = rule(**choices)
+        return cast("_Happen", as_rule(run))
 
     return decorate
 

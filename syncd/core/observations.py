@@ -6,7 +6,8 @@ made from the rows that the writing transaction itself has read.
 
 from msgspec import Struct
 
-from syncd.core.model import Conversation, Dossier, Identity, Instant, Job, Page, Transcript
+from syncd.core.answers import Dossier, Identity, Page, Transcript
+from syncd.core.model import Conversation, Instant, Job
 from syncd.core.plan import PollCost
 from syncd.core.thread import Walk
 

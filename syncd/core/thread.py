@@ -15,7 +15,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from syncd.core.model import Conversation, Instant, Key, Page
+from syncd.core.answers import Page
+from syncd.core.model import Conversation, Instant, Key
 
 Direction = Literal["older", "newer"]
 Goal = Literal["fill", "start", "join", "explain"]

@@ -9,7 +9,8 @@ pages join, and the list's last message lies in the joined run.
 from msgspec import Struct
 from msgspec.structs import replace
 
-from syncd.core.model import Conversation, Key, Page
+from syncd.core.answers import Page
+from syncd.core.model import Conversation, Key
 from syncd.core.thread import Errand, Goal, StartProof, Thread, Walk
 
 

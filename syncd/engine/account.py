@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from syncd.core.model import Identity
+from syncd.core.answers import Identity
 from syncd.core.observations import PollEnded
 from syncd.errors import SyncdError
 from syncd.protocols import Clock, PagedSource, Source, Store

@@ -2,8 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
+from syncd.core.answers import Identity
 from syncd.core.held import HeldAccount
-from syncd.core.model import Identity
 from syncd.core.observations import Identified
 from syncd.engine.account import BaseMirror, Mirror
 from syncd.errors import ForbiddenError, NotFoundError, SyncdError

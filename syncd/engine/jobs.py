@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from syncd.core.model import DossierPage, JobPage
+from syncd.core.answers import DossierPage, JobPage
 from syncd.core.observations import JobsRead, ProposalRead
 from syncd.engine.passing import Pass
 from syncd.errors import FetchError

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from syncd.core.answers import EntryPage
 from syncd.core.entries import Surveyed, newest
-from syncd.core.model import EntryPage, Instant
+from syncd.core.model import Instant
 from syncd.core.observations import Entries, ListWalked
 from syncd.engine.hydrate import Work
 from syncd.engine.passing import Pass

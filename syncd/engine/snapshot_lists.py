@@ -1,7 +1,7 @@
 """Which jobs and candidates there are, and so which chats."""
 
+from syncd.core.answers import Identity
 from syncd.core.held import HeldAccount
-from syncd.core.model import Identity
 from syncd.core.observations import Identified
 from syncd.core.snapshot import Roster, Subject
 from syncd.core.snapshot_seen import ListsRead, RosterRead

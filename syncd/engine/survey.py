@@ -1,7 +1,7 @@
 """The cheap signals beside the list's head: the unread list and the server's own feed."""
 
+from syncd.core.answers import Change
 from syncd.core.entries import Surveyed
-from syncd.core.model import Change
 from syncd.core.observations import FeedRead, UnreadList
 from syncd.engine.hydrate import Work
 from syncd.engine.passing import Pass

@@ -1,7 +1,7 @@
 """One conversation, from a debt to its payment: look, ask for pages, store each, until its entry is proved."""
 
+from syncd.core.answers import Page
 from syncd.core.messages import Stuck
-from syncd.core.model import Page
 from syncd.core.observations import ConversationGone, CursorDied, Look, PageRead
 from syncd.core.pacing import EXPLAIN_PAGES
 from syncd.core.thread import Trail, Walk

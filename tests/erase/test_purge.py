@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from people import WHEN, Run, World
-from syncd.core.model import Candidate, Conversation, Dossier, Message, Page, Proposal
+from syncd.core.answers import Dossier, Page
+from syncd.core.model import Candidate, Conversation, Message, Proposal
 from syncd.core.observations import Entries, PageRead, ProposalRead
 from syncd.core.thread import Walk
 from syncd.store import scrub
