@@ -238,3 +238,30 @@ class TestList:
         rig.sim.quirks.cursor_lifetime_requests = 12
         await rig.quiet(12)
         assert rig.differences() == []
+
+
+@pytest.mark.anyio
+async def test_a_thread_that_seems_to_begin_too_late_is_completed_by_the_next_comparison(rig: Rig, long: str) -> None:
+    """A null cursor short of a thread's first message is believed, as the API has it so; a reconcile heals it."""
+    rig.sim.quirks.newer_without_cursor = "newest"
+    rig.sim.faults.null_cursor(conversation=long, direction="older", skip=1)
+    await rig.poll()
+    assert len(rig.differences()) > 0
+    await rig.quiet(full=True)
+    assert rig.differences() == []
+    assert rig.events("message.deleted") == []
+
+
+@pytest.mark.anyio
+async def test_a_comparison_that_ends_too_early_loses_nothing_for_good(rig: Rig, long: str) -> None:
+    """What a null cursor hides from a comparison looks deleted, if it is no large part; the next restores it."""
+    rig.sim.quirks.newer_without_cursor = "newest"
+    await rig.poll()
+    for skip in range(PAGES):
+        rig.sim.faults.null_cursor(conversation=long, direction="older", skip=skip)
+        await rig.poll(full=True)
+        gone = rig.scalar("SELECT count(*) FROM messages WHERE gone_at IS NOT NULL")
+        assert gone * 5 <= rig.scalar("SELECT count(*) FROM messages")
+        rig.sim.faults.clear()
+        await rig.quiet(full=True)
+        assert rig.differences() == []
