@@ -1,7 +1,8 @@
 """The published views give what the mirror's own give, on made-up threads and on a mirror of a whole inbox."""
 
+import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from people import isolate
 from publish.pair import Pair
 from rig import Rig, SteeredClock
 from store.conftest import insert_row
+from syncd.cli.main import run_command
 from syncd.simulator import Scenario, Simulator, Team, World
 from team_rig import TeamRig
 
@@ -146,15 +149,20 @@ async def mirror_team(path: Path) -> None:
 
 
 @pytest.mark.parametrize("mirror", [mirror_inbox, mirror_team])
-@pytest.mark.anyio
-async def test_a_mirrored_inbox(
-    mirror: Callable[[Path], Awaitable[None]], views: psycopg.Connection, tmp_path: Path
+def test_a_mirrored_inbox(
+    mirror: Callable[[Path], Coroutine[None, None, None]],
+    target: str,
+    reader: psycopg.Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What came from a server gives the same rows on both, in every view."""
-    await mirror(tmp_path / "syncd.db")
+    """What came from a server and was published gives the same rows on both, in every view."""
+    isolate(tmp_path, monkeypatch)
+    monkeypatch.setenv("OT_API_TOKEN", "ot_pat_unused_0123456789abcdef")
+    asyncio.run(mirror(tmp_path / "syncd.db"))
+    assert run_command(["--db", str(tmp_path / "syncd.db"), "publish", target]) == 0
     with closing(sqlite3.connect(tmp_path / "syncd.db")) as mirrored:
-        pair = Pair(mirrored, views)
-        pair.copy()
+        pair = Pair(mirrored, reader)
         pair.compare_tables()
         pair.compare_views()
         assert len(pair.ask("SELECT * FROM thread")) > 20
