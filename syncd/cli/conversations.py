@@ -36,7 +36,7 @@ def print_inbox(console: Console, rows: Sequence[Row], total: int, now: str) -> 
 
 def print_thread(console: Console, about: Row, messages: Sequence[Row], now: str) -> None:
     """Print a conversation day by day, each message under its sender and time."""
-    console.print(_join(" · ", _name(about), safe_text(about["job_title"]), _id(about, several=True)))
+    console.print(_join(" · ", _name(about), _job(about), _id(about, several=True)))
     if about["gone_at"]:
         console.print(Text(f"no longer there since {render_local(about['gone_at'])}", style="red"))
     state = _state(about)
@@ -58,8 +58,7 @@ def _make_inbox_table(rows: Sequence[Row], now: str, *, several: bool) -> Table:
         column.ratio, column.no_wrap, column.overflow = ratio, True, "ellipsis"
     table.expand = True  # only then the columns with a ratio share what the others leave
     for row in rows:
-        job, id = safe_text(row["job_title"]), _id(row, several=several)
-        table.add_row(_name(row), job, _snippet(row), _when(row, now), _state(row), id)
+        table.add_row(_name(row), _job(row), _snippet(row), _when(row, now), _state(row), _id(row, several=several))
     return table
 
 
@@ -69,7 +68,7 @@ def _print_entry(console: Console, row: Row, now: str, *, several: bool) -> None
     line.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     line.add_column(no_wrap=True, justify="right")
     line.add_row(
-        _join(" · ", _name(row), safe_text(row["job_title"])),
+        _join(" · ", _name(row), _job(row)),
         _join(", ", _state(row), Text(_when(row, now, short=True), style="dim")),
     )
     console.print(line)
@@ -83,6 +82,11 @@ def _name(row: Row) -> Text:
     name = row["title"] or row["candidate_name"] or row["job_title"] or row["type"] or "conversation"
     style = "bold" if row["unread_count"] else ("dim" if row["gone_at"] else "")
     return safe_text(name, style)
+
+
+def _job(row: Row) -> Text:
+    """The job, unless the conversation has its name from it."""
+    return safe_text(row["job_title"] if row["title"] or row["candidate_name"] else None)
 
 
 def _snippet(row: Row) -> Text:
