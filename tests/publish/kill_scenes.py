@@ -23,7 +23,7 @@ Publish = Callable[[str], None]
 class KillScene:
     """What the publisher begins with; the mirror that it publishes is the later one.
 
-    `stage`: makes the target's state, given a connection of its owner and a way to publish; `whole_rows`: whether what
+    `stage`: makes the target's state, given a connection of its owner and a way to publish; `in_step`: whether what
     is in the target at any instant must be what its place says.
     """
 
