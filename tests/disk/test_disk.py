@@ -1,4 +1,5 @@
 import os
+import resource
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -40,6 +41,18 @@ def test_a_disk_that_is_full_in_the_midst_of_a_pass_loses_nothing(patient: Patie
     patient.check_paused(daemon, "the disk is full")
     assert patient.home.states() == {"acme": "starting"}
     disk.free()
+    patient.check_recovered(daemon)
+
+
+def test_files_that_may_not_grow_pause_it(patient: Patient) -> None:
+    """Where the system lets no file grow (a quota, a limit) it is the same as on a full disk; this needs no root."""
+    daemon = patient.start()
+    _, most = resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (0, most))
+    patient.hear("Is there room for me?")
+    daemon.wait_for("account.paused")
+    patient.check_paused(daemon, "the database refuses")
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (most, most))
     patient.check_recovered(daemon)
 
 
