@@ -153,3 +153,16 @@ def test_what_is_no_database_any_more_ends_it(patient: Patient) -> None:
     for ended in (first, second):
         assert (ended.code, len(ended.err.splitlines())) == (78, 1)
     assert "put a backup in its place" in first.err
+
+
+def test_a_database_that_is_locked_at_the_start_is_waited_for(patient: Patient) -> None:
+    """A daemon that can't write its first line stays, says so once, and begins when the other process ends."""
+    assert patient.home.run("sync").code == 0
+    with other_process(patient.db, WRITING):
+        message_id = patient.hear("Is anybody there?")
+        daemon = patient.home.start("run")
+        assert "locked" in daemon.wait_for("daemon.paused")["error"]
+        assert daemon.process.poll() is None
+    daemon.wait_for("message.new", message_id=message_id)
+    patient.home.wait_until(lambda: not patient.find_differences())
+    assert (len(daemon.log("daemon.paused")), daemon.stop()[0]) == (1, 0)
