@@ -12,12 +12,13 @@ from syncd.errors import PublishError
 from syncd.publish.troubles import explain, explain_connecting
 
 _CONNECT_SECONDS = 10
-_SETTINGS = (
-    "SET statement_timeout = '110s'",  # so that the server's own word comes before our patience ends
-    "SET lock_timeout = '10s'",
-    # If we vanish, what we have locked is free again for whoever comes next.
-    "SET idle_in_transaction_session_timeout = '60s'",
-)
+_SETTINGS = b"""
+SET LOCAL statement_timeout = '110s';
+SET LOCAL lock_timeout = '10s';
+SET LOCAL idle_in_transaction_session_timeout = '60s'
+"""
+"""Of each transaction, as behind a pooler the session may be anybody's. The server's own word that something was too
+slow comes before our patience ends; and if we vanish, what we have locked is free again for whoever comes next."""
 
 
 class Line:
@@ -34,6 +35,7 @@ class Line:
         """Commit what is done inside, all or nothing; raises PublishError. The line is of no use after an error."""
         try:
             with self._connection.cursor() as cursor:
+                cursor.execute(_SETTINGS)
                 yield cursor
             self._connection.commit()
         except psycopg.Error as error:
@@ -82,8 +84,4 @@ def connect(url: str, password: str | None, target: str, schema: str) -> Line:
         )
     except psycopg.Error as error:
         raise explain_connecting(error, target) from None
-    line = Line(connection, target, schema)
-    with line.transaction() as cursor:
-        for setting in _SETTINGS:
-            cursor.execute(setting)
-    return line
+    return Line(connection, target, schema)

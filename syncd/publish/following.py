@@ -9,8 +9,8 @@ from syncd.errors import PublishError, SyncdError
 from syncd.publish.changes import Changes
 from syncd.publish.publisher import Done, Publisher
 
-_LOOK_SECONDS = 0.2
-"""How often it asks whether anything was committed: that costs one number, no page."""
+_LOOK_SECONDS = 0.5
+"""How often it asks whether anything was committed: that costs one number, no page. A poll commits several times."""
 _NOTE_SECONDS = 5.0
 """How often at most the mirror is told of the place; of removed rows, and of trouble, at once."""
 
