@@ -34,10 +34,17 @@ def listed(ids: Iterable[str]) -> str:
 
 def load_account(connection: Connection, account: str, change_id: int) -> held.HeldAccount:
     """The account itself."""
-    names = Account.__struct_fields__
-    row = fetch_one(connection, f"SELECT {', '.join(names)} FROM accounts WHERE account = ?", account)  # noqa: S608 - names of our own
-    known = None if row is None else Account(**dict(zip(names, row, strict=True)))
-    return held.HeldAccount(account=known, memo=load_memo(connection, account), change_id=change_id)
+    return held.HeldAccount(
+        account=_load_row(connection, account), memo=load_memo(connection, account), change_id=change_id
+    )
+
+
+_ACCOUNT = f"SELECT {', '.join(Account.__struct_fields__)} FROM accounts WHERE account = ?"  # noqa: S608 - names of our own
+
+
+def _load_row(connection: Connection, account: str) -> Account | None:
+    row = fetch_one(connection, _ACCOUNT, account)
+    return None if row is None else Account(**dict(zip(Account.__struct_fields__, row, strict=True)))
 
 
 def load_memo(connection: Connection, account: str) -> Memo:
@@ -48,8 +55,7 @@ def load_memo(connection: Connection, account: str) -> Memo:
 
 def known_account(connection: Connection, account: str) -> Account:
     """The account, or an empty one before it was first seen."""
-    known = load_account(connection, account, 0).account
-    return known or Account(source="", base_url="")
+    return _load_row(connection, account) or Account(source="", base_url="")
 
 
 def load_owed(connection: Connection, account: str, kind: str, ids: Iterable[str]) -> dict[str, Owed]:

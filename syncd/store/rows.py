@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from operator import itemgetter
 from sqlite3 import Connection
 from types import UnionType
-from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from msgspec.structs import astuple
 from sqlalchemy.dialects import sqlite
@@ -71,28 +70,31 @@ def select(
     return [build(row) for row in connection.execute(sql, parameters)]
 
 
-class _Upsert(NamedTuple):
-    """A statement, and what puts the values of `_STAMPS` and of a row into its order."""
-
-    sql: str
-    arrange: Callable[[tuple[Any, ...]], tuple[Any, ...]]
-
-
 _STAMPS = ("account", "first_seen_at", "changed_at", "change_id")
+_AS_INTEGER: dict[Any, int | None] = {True: 1, False: 0, None: None}
 
 
 @cache
-def _upsert(kind: type[Row]) -> _Upsert:
-    """Insert, or change all but the time of first sight; a row that comes here is known to differ."""
+def _upsert_sql(kind: type[Row], names: tuple[str, ...]) -> str:
+    """Insert, or change all but the time of first sight; a row that comes here is known to differ.
+
+    `names` are the columns that values are given for, in the table's order; the others become NULL.
+    """
     table = _TABLES[kind].__table__
     statement = sqlite.insert(table)
     kept = {*(column.name for column in table.primary_key), "first_seen_at"}
     changes = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in kept}
     upsert = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
-    names = (*_STAMPS, *kind.__struct_fields__)
-    return _Upsert(
-        sql=str(upsert.compile(dialect=sqlite.dialect(paramstyle="qmark"))),
-        arrange=itemgetter(*(names.index(column.name) for column in table.columns)),
+    return str(upsert.compile(dialect=sqlite.dialect(paramstyle="qmark"), column_keys=names))
+
+
+@cache
+def _layout(kind: type[Row]) -> tuple[tuple[str, int, bool], ...]:
+    """Of each of the table's columns: name, place among `_STAMPS` and the row's values, whether it is a boolean."""
+    names, hints = (*_STAMPS, *kind.__struct_fields__), get_type_hints(kind)
+    return tuple(
+        (column.name, names.index(column.name), _is_boolean(hints.get(column.name)))
+        for column in _TABLES[kind].__table__.columns
     )
 
 
@@ -103,6 +105,16 @@ def upsert(connection: Connection, account: str, rows: Iterable[Row], *, now: In
     for row in rows:
         kinds.setdefault(type(row), []).append(stamps + astuple(row))
     for kind, many in kinds.items():
-        sql, arrange = _upsert(kind)
-        connection.executemany(sql, map(arrange, many))
+        _upsert(connection, kind, many)
     return sum(len(many) for many in kinds.values())
+
+
+def _upsert(connection: Connection, kind: type[Row], many: list[tuple[Any, ...]]) -> None:
+    """Write rows of one kind, column by column; what is empty in all of them, or no integer yet, is dear to bind."""
+    columns = list(zip(*many, strict=True))
+    given: dict[str, Iterable[Any]] = {}
+    for name, place, is_boolean in _layout(kind):
+        column = columns[place]
+        if column.count(None) < len(many):
+            given[name] = map(_AS_INTEGER.__getitem__, column) if is_boolean else column
+    connection.executemany(_upsert_sql(kind, tuple(given)), zip(*given.values(), strict=True))
