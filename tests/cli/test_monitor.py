@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from syncd.core.times import after
+from syncd.store.identity import SCHEMA_VERSION
 
 
 def kinds(ended: Any) -> list[str]:
