@@ -138,7 +138,11 @@ def test_status_as_json(run: Any, inbox: Any, now: str) -> None:
     inbox.insert("_accounts", account="acme", state=noted)
     inbox.insert("failures", account="acme", kind="page", subject_id="c", reason="BAD", first_failed_at=now)
     data = run("status", "--json", "--db", inbox.path).data
-    assert data["database"] == {"path": str(inbox.path), "bytes": inbox.path.stat().st_size, "schema_version": SCHEMA_VERSION}
+    assert data["database"] == {
+        "path": str(inbox.path),
+        "bytes": inbox.path.stat().st_size,
+        "schema_version": SCHEMA_VERSION,
+    }
     acme, beta = data["accounts"]
     counts = {"conversations": 3, "messages": 3, "unread": 1, "needs_reply": 1, "failures": 1}
     assert {name: acme[name] for name in counts} == counts
