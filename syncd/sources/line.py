@@ -40,7 +40,8 @@ class Line(httpx.AsyncBaseTransport):
         """Send the request; its answer's body is still to be read, and then to be closed."""
         timeouts = request.extensions["timeout"]
         content = await request.aread()
-        wire = self._usable() or await self._connect(request.url, timeouts["connect"])
+        await self._drop_unusable()
+        wire = self._wire or await self._connect(request.url, timeouts["connect"])
         self._wire = None
         try:
             wire.send(request, content)
@@ -52,12 +53,10 @@ class Line(httpx.AsyncBaseTransport):
             head.status_code, headers=head.headers.raw_items(), stream=_Body(self, wire, timeouts["read"])
         )
 
-    def _usable(self) -> "_Wire | None":
-        wire, self._wire = self._wire, None
-        if wire is not None and not wire.is_usable():
-            wire.abort()
-            return None
-        return wire
+    async def _drop_unusable(self) -> None:
+        if self._wire is not None and not await self._wire.is_usable():
+            self._wire.abort()
+            self._wire = None
 
     async def _connect(self, url: httpx.URL, patience: float | None) -> "_Wire":
         try:
@@ -134,14 +133,22 @@ class _Wire:
         """Whether another request may follow."""
         if self._spoken.our_state is not h11.DONE or self._spoken.their_state is not h11.DONE:
             return False
+        if self._spoken.trailing_data[0]:  # more than was asked for: the next answer would be told from it by nothing
+            return False
         self._spoken.start_next_cycle()
         self._good_until = asyncio.get_running_loop().time() + keep_alive
         return True
 
-    def is_usable(self) -> bool:
-        """Whether the connection is still open, as far as it is known here."""
-        in_time = asyncio.get_running_loop().time() < self._good_until
-        return in_time and not self._reader.at_eof() and not self._writer.is_closing()
+    async def is_usable(self) -> bool:
+        """Whether the connection is still open and silent, as far as it is known here."""
+        if self._writer.is_closing() or asyncio.get_running_loop().time() >= self._good_until:
+            return False
+        try:
+            async with asyncio.timeout(0):
+                await self._reader.read(1)  # its end, or something that would pass for the next answer
+        except (TimeoutError, OSError) as silence:
+            return isinstance(silence, TimeoutError)
+        return False
 
     def abort(self) -> None:
         """Close at once: whoever was cancelled must not wait for it."""

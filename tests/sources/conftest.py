@@ -59,6 +59,12 @@ class RawServer:
         self.connections = 0
         self.url = ""
         self.arrival = asyncio.Condition()
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def push(self, data: bytes) -> None:
+        """Send what nobody asked for over the connection that was made last."""
+        self._writers[-1].write(data)
+        await self._writers[-1].drain()
 
     async def wait_for(self, count: int) -> None:
         """Wait until so many requests have arrived."""
@@ -68,6 +74,7 @@ class RawServer:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         self.connections += 1
+        self._writers.append(writer)
         try:
             while await self._answer(reader, writer):
                 pass

@@ -44,3 +44,22 @@ async def test_framing(open_client: OpenClient, raw_server: OpenRawServer, answe
         for _ in range(3):
             assert (await client.get_json("/")).body == {"a": 1}
         assert server.connections == (1 if kept else 3)
+
+
+async def test_an_answer_nobody_asked_for(open_client: OpenClient, raw_server: OpenRawServer) -> None:
+    """What a server sends too much is never taken for the answer to the next request; that one connects anew."""
+    first, other = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2"
+    async with raw_server(first + other, first) as server, open_client(server.url) as client:
+        assert [(await client.get_json("/")).body for _ in range(2)] == [1, 1]
+        assert server.connections == 2
+
+
+async def test_an_answer_ahead_of_its_request(
+    open_client: OpenClient, raw_server: OpenRawServer, reply: Callable[..., bytes]
+) -> None:
+    """What comes while nothing is asked ends the connection, a time-out's goodbye as well."""
+    async with raw_server(reply(b"1")) as server, open_client(server.url) as client:
+        assert (await client.get_json("/")).body == 1
+        await server.push(reply(b"2", "408 Request Timeout"))
+        assert (await client.get_json("/")).body == 1
+        assert server.connections == 2
