@@ -101,6 +101,7 @@ class Story(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
         self.news: set[str] = set()
+        self.left: set[str] = set()
         self.has_failed = True
         self.steps = 0
 
@@ -148,7 +149,9 @@ class Story(RuleBasedStateMachine):
         return message_id
 
     def is_erased(self, candidate_id: str) -> bool:
-        """Whether the server still shows both signs that a person has left."""
+        """Whether one who was known by name has left, and the server still shows both signs of it."""
+        if candidate_id not in self.left:
+            return False
         theirs = [p for p in self.world.proposals.values() if p.candidate.id == candidate_id]
         return theirs[0].candidate.name == "Freelancer" and all(p.interview is None for p in theirs)
 
@@ -300,7 +303,11 @@ class Story(RuleBasedStateMachine):
         if interviewed:
             self.world.interview_appears(proposal_id, ready=True, score=7.0)
             self.runner.run(self.rig.quiet(2, full=True))
-        self.world.erase_candidate(self.world.proposals[proposal_id].candidate.id)
+        candidate_id = self.world.proposals[proposal_id].candidate.id
+        named = "SELECT count(*) FROM candidates WHERE id = ? AND name <> 'Freelancer'"
+        if self.rig.scalar(named, candidate_id):  # a person who never had a name has not lost it
+            self.left.add(candidate_id)
+        self.world.erase_candidate(candidate_id)
 
     @counted(times=st.sampled_from([1, 4, 20]))
     def refuse_token(self, times: int) -> None:
