@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -67,6 +68,8 @@ class Daemon:
         self._scheduler.add_job(keep_up, "interval", days=1, next_run_time=datetime.now(UTC), args=[self.holder])
         self.service.open(_wishes(self.holder.settings))
         self.log("daemon.started", accounts=len(self.holder.mirrors))
+        soon = asyncio.get_running_loop().call_soon_threadsafe
+        self.holder.store.on_change = partial(soon, self._publishing.wake)
         await self._publish()
         await self.stopping.wait()
         self.service.say_stopping()

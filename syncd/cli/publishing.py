@@ -186,13 +186,14 @@ class _Work:
 
     def _follow(self, publisher: "Publisher", changes: Changes, patience: "Patience", *, until_eof: bool) -> None:
         from syncd import logs
-        from syncd.publish.following import Follower
+        from syncd.publish.following import LOOK_SECONDS, TOLD_LOOK_SECONDS, Follower
 
         def log(event: str, *, level: str = "info", **fields: Any) -> None:
             getattr(logs.get_logger(), level)(event, target=self._target, **fields)
 
         follower = Follower(publisher, changes, self._clock, lambda words: self._tell(words | {"follows": 1}), log)
-        follower.run(patience.stopping)
+        look_seconds = TOLD_LOOK_SECONDS if until_eof else LOOK_SECONDS
+        follower.run(patience.stopping, patience.news, look_seconds)
         if not until_eof:  # nobody keeps it up to date any more
             with suppress(SyncdError):
                 self._tell({"follows": 0, "error": None})

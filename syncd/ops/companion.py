@@ -27,12 +27,16 @@ class Host(Protocol):
 
 
 class Companion:
-    """A command of syncd that is started again whenever it ends. It ends itself when its standard input does."""
+    """A command of syncd that is started again whenever it ends. It ends itself when its standard input does.
+
+    Each line that it reads there says that there may be something to do.
+    """
 
     def __init__(self, name: str, host: Host) -> None:
         self._name = name
         self._host = host
         self._keeper: asyncio.Task[None] | None = None
+        self._input: asyncio.StreamWriter | None = None
 
     async def run(self, words: Sequence[str] | None) -> None:
         """Have it run with these words from now on; None: not at all."""
@@ -46,6 +50,11 @@ class Companion:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
             self._keeper = None
+
+    def wake(self) -> None:
+        """Tell it that there may be something to do; one that has not read the last word needs no other."""
+        if self._input is not None and not self._input.transport.get_write_buffer_size():
+            self._input.write(b"\n")
 
     async def _keep(self, words: tuple[str, ...]) -> None:
         ends = 0
@@ -63,9 +72,11 @@ class Companion:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "syncd.cli.main", *words, stdin=PIPE, stdout=DEVNULL
         )
+        self._input = process.stdin
         try:
             return await process.wait()
         finally:
+            self._input = None
             if process.returncode is None:
                 await asyncio.shield(_end(process))
 

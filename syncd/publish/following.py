@@ -9,8 +9,12 @@ from syncd.errors import PublishError, SyncdError
 from syncd.publish.changes import Changes
 from syncd.publish.publisher import Done, Publisher
 
-_LOOK_SECONDS = 0.5
-"""How often it asks whether anything was committed: that costs one number, no page. A poll commits several times."""
+LOOK_SECONDS = 0.5
+"""How often it asks whether anything was committed where nobody tells: that costs one number, no page."""
+TOLD_LOOK_SECONDS = 60.0
+"""How often it asks all the same where the daemon tells of each commit: somebody else may have written."""
+_GATHER_SECONDS = 0.25
+"""How long it waits for more when it is told of a commit: a poll commits several times."""
 _NOTE_SECONDS = 5.0
 """How often at most the mirror is told of the place; of removed rows, and of trouble, at once."""
 
@@ -18,14 +22,17 @@ Tell = Callable[[dict[str, Any]], None]
 """Has it written in the mirror how the target stands."""
 
 
-class Stopping(Protocol):
-    """What ends the wait for the next commit."""
+class Signal(Protocol):
+    """What ends a wait: it is time to stop, or something was committed."""
 
     def is_set(self) -> bool:
-        """Whether it is time to stop."""
+        """Whether it is so."""
+
+    def clear(self) -> None:
+        """Wait for the next."""
 
     def wait(self, timeout: float) -> bool:
-        """Wait so many seconds, or until it is time to stop."""
+        """Wait so many seconds, or until it is so; whether it is."""
 
 
 class Times(Protocol):
@@ -55,8 +62,11 @@ class Follower:
         self._untold: dict[str, Any] = {}
         self._told_at = float("-inf")
 
-    def run(self, stopping: Stopping) -> None:
-        """Publish every commit within a second, until it is time to stop."""
+    def run(self, stopping: Signal, news: Signal, look_seconds: float) -> None:
+        """Publish every commit within a second of `news` of it, or of the next look, until it is time to stop.
+
+        `news` comes of stopping too.
+        """
         while not stopping.is_set():
             version = self._changes.read_version()
             wait = self._catch_up(stopping)
@@ -65,9 +75,11 @@ class Follower:
                 continue
             while not stopping.is_set() and self._changes.read_version() == version:
                 self._tell()
-                stopping.wait(_LOOK_SECONDS)
+                if news.wait(min(look_seconds, _NOTE_SECONDS) if self._untold else look_seconds):
+                    stopping.wait(_GATHER_SECONDS)
+                    news.clear()  # before the look, which sees whatever it told of
 
-    def _catch_up(self, stopping: Stopping) -> float:
+    def _catch_up(self, stopping: Signal) -> float:
         """Publish what there is; how many seconds to leave the target alone."""
         try:
             done = self._publisher.catch_up(self._note)

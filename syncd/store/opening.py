@@ -41,6 +41,7 @@ class Writer:
         self.path = path
         self._connect = connect
         self._doubted = False
+        self._changes = 0
         self._lock = _identify(path, ".lock")
         self._take_up()
 
@@ -51,6 +52,13 @@ class Writer:
     def doubt(self) -> None:
         """Connect anew before the next use: what this connection has read of a refusing file may be wrong."""
         self._doubted = True
+
+    def has_changed(self) -> bool:
+        """Whether anything was written since this was last asked; it is not known of a connection in doubt."""
+        if self._doubted:
+            return False
+        before, self._changes = self._changes, self.connection.total_changes
+        return self._changes != before
 
     def make_sure(self) -> bool:
         """Be connected to the files that bear the database's names now; whether it was replaced by another.

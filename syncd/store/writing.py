@@ -43,6 +43,7 @@ class StoreWriter:
 
     Observations that wait at the same time share a commit. Events are announced after it, in the order of their ids,
     and marked as logged in the next. `files_used` counts the files that were the database, one after the other.
+    `on_change` is called in the writer's thread when rows were written, whoever asked for it.
     """
 
     def __init__(self, writer: Writer, clock: Clock, announcer: Announcer) -> None:
@@ -55,6 +56,7 @@ class StoreWriter:
         self._has_leftovers = True
         self._is_news = False
         self.files_used = 1
+        self.on_change: Callable[[], object] = lambda: None
         self._rows: Counter[str] = Counter()
         self._thread = Thread(target=self._work, name="syncd-writer", daemon=True)
 
@@ -151,6 +153,8 @@ class StoreWriter:
                 (self._commit if part[0].query is None else self._answer)(part)
             if self._logged and self._jobs.empty():
                 self._commit([])
+            if self._writer.has_changed():
+                self.on_change()
         if self._logged:  # the end was in the queue before the last line was marked
             self._commit([])
 
