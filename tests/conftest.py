@@ -1,7 +1,12 @@
 """What every test may use."""
 
+import signal
+
 import pytest
 from hypothesis import settings
+
+# A shell has what it starts in the background ignore SIGINT, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A test that is slow on a busy machine is not wrong.
 settings.register_profile("syncd", deadline=None)

@@ -46,7 +46,8 @@ def sync(
     from syncd.config.names import check_names
 
     settings = load_settings(places)
-    check_names(accounts or (), settings.accounts)  # before anything is made for a name that is mistyped
+    if not settings.db_path.exists():  # none is made for a name that is mistyped; who holds one knows its accounts
+        check_names(accounts or (), settings.accounts)
     with _progress(quiet=as_json) as on_progress:
         configure_logs(settings)
         arguments = {"accounts": list(accounts or []), "full": full}
