@@ -8,6 +8,7 @@ from typing import Any
 
 from syncd.app import RealClock, build_client
 from syncd.cli.database import find_database
+from syncd.cli.doctor_target import examine_target
 from syncd.cli.live import read_accounts_now
 from syncd.cli.options import Places
 from syncd.config.load import load
@@ -36,6 +37,7 @@ def examine(places: Places) -> list[Finding]:
     findings += _examine_database(places, settings)
     if settings is not None:
         findings += asyncio.run(_examine_accounts(settings))
+        findings += examine_target(places, settings.publish)
     return findings
 
 

@@ -4,6 +4,8 @@ import os
 import time
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -114,6 +116,23 @@ def _first_mistake(error: ValueError) -> str:
     return f"{name} {mistake['msg'].removeprefix('Value error, ')}"
 
 
+def _check_installation() -> None:
+    if find_spec("psycopg") is None:
+        raise SyncdError("publishing needs the package psycopg; install syncd[publish]")
+
+
+def connect_target(chosen: "PublishSettings") -> "Line":
+    """Connect, with the password that is configured; raises PublishError, ConfigError."""
+    _check_installation()
+    from syncd import logs
+    from syncd.publish.connection import connect
+
+    secret = resolve_password(chosen, os.environ)
+    password = None if secret is None else secret.reveal()
+    logs.register_secret(password or "")
+    return connect(chosen.url, password, name_target(chosen.url, chosen.schema_name), chosen.schema_name)
+
+
 class _Clock:
     """The machine's own time."""
 
@@ -138,14 +157,14 @@ class _Work:
 
     def run(self, *, follow: bool, take_over: bool, until_eof: bool, as_json: bool) -> None:
         """Publish once, or until a signal; raises KeyboardInterrupt where that was Ctrl-C or broke a single run off."""
-        try:
-            from syncd.publish.patience import Patience
-            from syncd.publish.publisher import Publisher
-        except ModuleNotFoundError:
-            raise SyncdError("publishing needs the package psycopg; install syncd[publish]") from None
+        _check_installation()
+        from syncd.publish.patience import Patience
+        from syncd.publish.publisher import Publisher
+
         patience = Patience()
         with closing(Changes(self._path)) as changes, patience.heeding(until_eof=until_eof):
-            with closing(Publisher(changes, lambda: self._connect(patience), patience)) as publisher:
+            connect = partial(patience.connect, partial(connect_target, self._chosen))
+            with closing(Publisher(changes, connect, patience)) as publisher:
                 try:
                     if take_over:
                         publisher.take_over()
@@ -158,16 +177,6 @@ class _Work:
                         raise
             if patience.stopping.is_set() and (patience.interrupted or not follow):
                 raise KeyboardInterrupt
-
-    def _connect(self, patience: "Patience") -> "Line":
-        from syncd import logs
-        from syncd.publish.connection import connect
-
-        secret = resolve_password(self._chosen, os.environ)
-        password = None if secret is None else secret.reveal()
-        logs.register_secret(password or "")
-        chosen = self._chosen
-        return patience.connect(lambda: connect(chosen.url, password, self._target, chosen.schema_name))
 
     def _publish_once(self, publisher: "Publisher", *, as_json: bool) -> None:
         done = publisher.catch_up()

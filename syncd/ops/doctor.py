@@ -145,6 +145,15 @@ def judge_losses(account: str, guard: str | None) -> Finding:
     )
 
 
+def judge_target(target: str, version: int, behind: int, refusals: Sequence[str]) -> list[Finding]:
+    """Say how far a target that answers is; `version` of its schema, 0: it has none."""
+    if refusals:
+        return [problem("publish", refusal) for refusal in refusals]
+    if version == 0:
+        return [warn("publish", f"{target} answers, and nothing is there yet", "start the daemon, or: syncd publish")]
+    return [fine("publish", f"{target} answers: schema version {version}, {behind:,} changes behind the mirror")]
+
+
 def is_well(findings: Iterable[Finding]) -> bool:
     """Whether nothing is a problem; warnings are none."""
     return all(finding.verdict != "problem" for finding in findings)

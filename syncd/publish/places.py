@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 from msgspec import Struct
@@ -29,10 +29,11 @@ class Place(Struct, frozen=True, kw_only=True):
         return self.place, self.fresh_until if self.place < self.fresh_until else 0, self.compared
 
 
-_LOCK = (
+_READ: LiteralString = (
     "SELECT account, identity, mark, place, fresh_until, compared, (SELECT max(version) FROM {0}._schema_version)"
-    " FROM {0}._publish WHERE account = ANY(%s) ORDER BY account FOR UPDATE"
+    " FROM {0}._publish WHERE account = ANY(%s) ORDER BY account"
 )
+_LOCK: LiteralString = f"{_READ} FOR UPDATE"
 _CLAIM = (
     "INSERT INTO {0}._publish (account, identity, mark, place, fresh_until, compared)"
     " VALUES (%s, %s, %s, 0, %s, %s) ON CONFLICT DO NOTHING"
@@ -56,8 +57,16 @@ def _in(schema: str, statement: LiteralString) -> bytes:
 def lock_places(cursor: "psycopg.Cursor", line: Line, accounts: Sequence[str]) -> tuple[int, dict[str, Place]]:
     """The schema's version, and the places of those accounts that have one; nobody else moves them meanwhile."""
     rows = cursor.execute(_in(line.schema, _LOCK), [list(accounts)]).fetchall()
-    places = [Place(**dict(zip(Place.__struct_fields__, row, strict=False))) for row in rows]
-    return (int(rows[0][-1]) if rows else 0), {place.account: place for place in places}
+    return (int(rows[0][-1]) if rows else 0), {place.account: place for place in _as_places(rows)}
+
+
+def read_places(cursor: "psycopg.Cursor", line: Line, accounts: Sequence[str]) -> list[Place]:
+    """The places of those accounts that have one, as they are just now."""
+    return _as_places(cursor.execute(_in(line.schema, _READ), [list(accounts)]).fetchall())
+
+
+def _as_places(rows: Sequence[tuple[Any, ...]]) -> list[Place]:
+    return [Place(**dict(zip(Place.__struct_fields__, row, strict=False))) for row in rows]
 
 
 def claim(cursor: "psycopg.Cursor", line: Line, account: str, snapshot: Snapshot, *, fresh: bool) -> None:
