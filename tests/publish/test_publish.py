@@ -204,10 +204,10 @@ def test_a_schema_of_another_name(station: Station) -> None:
 
 def test_small_batches_come_to_the_same(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
     """In batches of a few rows, first copied and then put in their places, the target is the mirror again."""
-    monkeypatch.setattr(publisher, "_BATCH_ROWS", 7)
+    monkeypatch.setattr(publisher, "_BATCH_ROWS", 1)
     batches: list[Done] = []
     publish_here(station, batches.append)
-    assert len(batches) > 5
+    assert len(batches) > 3
     assert station.differences() == []
     change_much(station)
     assert publish_here(station, batches.append).rows > 0
@@ -216,12 +216,12 @@ def test_small_batches_come_to_the_same(station: Station, monkeypatch: pytest.Mo
 
 def test_what_changes_under_a_first_publish(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that were copied already and change, or go, before the last batch are changed, or go, in the target too."""
-    monkeypatch.setattr(publisher, "_BATCH_ROWS", 7)
+    monkeypatch.setattr(publisher, "_BATCH_ROWS", 1)
     batches: list[Done] = []
 
     def disturb(batch: Done) -> None:
         batches.append(batch)
-        if len(batches) in (2, 5):
+        if len(batches) in (2, 4):
             copied = station.ask("SELECT id FROM messages ORDER BY id LIMIT 2")
             with open_writer(station.home.db) as writer, writer.transaction() as connection:
                 change = next_change(connection)
@@ -231,7 +231,7 @@ def test_what_changes_under_a_first_publish(station: Station, monkeypatch: pytes
                 delete_rows(connection, "messages", "account, id", "id = :id", words)
 
     publish_here(station, disturb)
-    assert len(batches) > 5
+    assert len(batches) > 4
     assert station.differences() == []
 
 
