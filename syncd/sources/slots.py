@@ -66,6 +66,7 @@ class Slots:
 
     def __init__(self, size: int, open_client: Callable[[], httpx.AsyncClient]) -> None:
         self._open_client = open_client
+        self._size = size
         self._places = Places(size)
         self._idle: list[httpx.AsyncClient] = []
         self._closing: set[asyncio.Task[None]] = set()
@@ -84,6 +85,8 @@ class Slots:
             finally:
                 if returned:
                     self._idle.append(client)
+                    if len(self._idle) > self._size:  # each fresh one is one more
+                        self._discard(self._idle.pop(0))
                 else:
                     self._discard(client)
 

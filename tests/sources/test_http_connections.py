@@ -70,6 +70,16 @@ async def test_cancelled_requests(open_client: OpenClient, raw_server: OpenRawSe
         await asyncio.gather(*(client.get_json("/") for _ in range(8)))
 
 
+async def test_connections_of_their_own(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
+    """However much is sent over a connection of its own, no more stay open than requests may be in flight."""
+    async with raw_server(reply(b"{}")) as server, open_client(server.url, concurrency=2) as client:
+        for _ in range(5):
+            await client.post_json("/")
+            await client.get_json("/")
+        assert server.connections == 5
+        assert len(client._slots._idle) == 2
+
+
 async def test_proxy_is_not_for_loopback(
     open_client: OpenClient, raw_server: OpenRawServer, reply: Reply, monkeypatch: pytest.MonkeyPatch
 ) -> None:
