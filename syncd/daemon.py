@@ -20,7 +20,7 @@ from syncd.holder import Holder
 from syncd.ops.companion import Companion
 from syncd.ops.notify import Supervisor
 from syncd.ops.service import Meter, Outlets, Service, Wishes
-from syncd.ops.starting import ignore_signal
+from syncd.ops.starting import ignore_signal, until_taken
 from syncd.publish.address import follow_words, name_target
 from syncd.sources.heartbeat import send_heartbeat
 from syncd.store.figures import measure_files, read_figures, read_target_figures
@@ -158,7 +158,7 @@ class Daemon:
         self.service.take_up(_wishes(settings))
         before = dict(self.holder.mirrors)
         await self._break_off([name for name in before if settings.accounts.get(name) != before[name].settings])
-        await self.holder.configure(settings)
+        await until_taken(partial(self.holder.configure, settings), self.clock, self.service.say_waiting)
         self.service.signs.keep_only(list(self.holder.mirrors))
         for name, mirror in self.holder.mirrors.items():
             if before.get(name) is not mirror:

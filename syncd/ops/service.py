@@ -107,6 +107,11 @@ class Service:
         """It was taken up or refused."""
         self._supervisor.say_ready(self.describe())
 
+    def say_waiting(self, trouble: SyncdError) -> None:
+        """The database can't take it up for now; whoever asked for it must not wait for that."""
+        self._attended.log("config.waiting", level="error", error=str(trouble))
+        self.say_reloaded()
+
     def note_poll(self, account: str, *, state: str | None, retry_at: Instant | None, seconds: float) -> None:
         """A poll is over; `state` None: it broke on a mistake of ours."""
         at = self._attended.clock.monotonic()

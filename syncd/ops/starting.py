@@ -1,4 +1,4 @@
-"""How a daemon starts and is stopped: by which signals, and what it waits for before it begins."""
+"""How a daemon starts and is stopped: by which signals, and what it waits for before it begins or goes on."""
 
 import asyncio
 import signal
@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from syncd.errors import StoreTroubleError
 from syncd.ops.notify import Supervisor
+from syncd.protocols import Clock
 
 _T = TypeVar("_T")
 
@@ -55,3 +56,18 @@ async def until_open(
         with suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), _LOOK_SECONDS)
     return None
+
+
+async def until_taken(
+    take: Callable[[], Awaitable[None]], clock: Clock, say: Callable[[StoreTroubleError], None]
+) -> None:
+    """Have the database take something as soon as it can; `say` is told once what keeps it from that."""
+    told = False
+    while True:
+        try:
+            return await take()
+        except StoreTroubleError as trouble:
+            if not told:
+                say(trouble)
+            told = True
+        await clock.sleep(_LOOK_SECONDS)

@@ -1,3 +1,4 @@
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -166,3 +167,17 @@ def test_a_database_that_is_locked_at_the_start_is_waited_for(patient: Patient) 
     daemon.wait_for("message.new", message_id=message_id)
     patient.home.wait_until(lambda: not patient.find_differences())
     assert (len(daemon.log("daemon.paused")), daemon.stop()[0]) == (1, 0)
+
+
+def test_a_configuration_that_a_locked_database_can_t_take_is_taken_later(patient: Patient) -> None:
+    """SIGHUP while another process keeps the write lock: it is said once, and a changed account goes on afterwards."""
+    daemon = patient.start()
+    changed = {"base_url": patient.sim.url, "poll_seconds": 1, "idle_seconds": 1, "concurrency": 2}
+    with other_process(patient.db, WRITING):
+        patient.home.configure({"acme": changed}, log={"level": "debug", "format": "json"})
+        daemon.process.send_signal(signal.SIGHUP)
+        assert "locked" in daemon.wait_for("config.waiting")["error"]
+        message_id = patient.hear("Is anybody there?")
+    daemon.wait_for("message.new", message_id=message_id)
+    assert [line["accounts"] for line in daemon.log("config.reloaded")] == [1]
+    assert (len(daemon.log("config.waiting")), daemon.log("config.refused"), daemon.stop()[0]) == (1, [], 0)
