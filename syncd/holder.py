@@ -87,7 +87,7 @@ class Holder:
             await self._take_up_file()
             outcome = await poll_any(mirror, full=full, manual=manual)
             paused = outcome.verdict.state == "paused"
-            if outcome.busy and not paused:
+            if outcome.trouble is None:  # also what a crash left without its line
                 await self.store.sum_up_history(name)
             self.log("poll", level="debug", account=name, state=outcome.verdict.state, requests=outcome.cost.requests)
         if isinstance(mirror, Mirror) and not paused:

@@ -52,6 +52,17 @@ def test_an_event_is_never_lost_between_disk_and_log(home: Home, sim: Simulator)
         assert {name: line[name] for name in data} == data
 
 
+def test_history_gets_its_line_after_a_crash_too(home: Home) -> None:
+    """Events about history that were on disk and not summed up when the process died are, by the next quiet pass."""
+    assert home.run("sync").code == 0
+    with closing(sqlite3.connect(home.db)) as connection:
+        assert connection.execute("UPDATE events SET logged_at = NULL WHERE baseline = 1").rowcount
+        connection.commit()
+    assert '"event": "history"' in home.run("sync").err
+    assert not home.value("SELECT COUNT(*) FROM events WHERE logged_at IS NULL")
+    assert '"event": "history"' not in home.run("sync").err
+
+
 def test_what_is_not_ours_stays_as_it_is(home: Home) -> None:
     """A newer database, another program's, a text and a directory end it with 78, untouched to the byte."""
     home.db.parent.mkdir(parents=True)
