@@ -44,8 +44,6 @@ def _run_alone(database: Path, command: str, arguments: dict[str, Any], *, group
     from syncd.core.times import render_time
     from syncd.store.errands import run_errand as run_here
     from syncd.store.opening import open_writer
-    from syncd.store.scrub import finish_erasures
 
     with open_writer(database, group_read=group_read) as writer:
-        finish_erasures(writer.connection)  # what a crash has left is owed by whoever writes next
-        return run_here(writer.connection, command, arguments, render_time(datetime.now(UTC)))
+        return run_here(writer.connection, command, arguments, render_time(datetime.now(UTC)), alone=True)

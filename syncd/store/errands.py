@@ -9,6 +9,7 @@ from syncd.store.claims import make_claim
 from syncd.store.erase import purge
 from syncd.store.feed import note_place
 from syncd.store.publishing import leave_targets, note_published
+from syncd.store.refusals import explain
 from syncd.store.retention import apply_retention
 from syncd.store.scrub import finish_erasures, note_backup
 
@@ -37,9 +38,16 @@ REWRITING = frozenset({"purge", "upkeep"})
 """Those that may build the whole file anew, during which nothing else can be written."""
 
 
-def run_errand(database: sqlite3.Connection, name: str, words: dict[str, Any], now: str) -> dict[str, Any]:
-    """Do the errand; raises StoreTroubleError where SQLite gives up: what is left is done at the next start."""
+def run_errand(
+    database: sqlite3.Connection, name: str, words: dict[str, Any], now: str, *, alone: bool = False
+) -> dict[str, Any]:
+    """Do the errand; raises StoreTroubleError where SQLite gives up: what is left is done at the next start.
+
+    `alone`: by one who holds the database for this only, and so has to do what a crash has left before.
+    """
     try:
+        if alone:
+            finish_erasures(database)
         return ERRANDS[name](database, words, now)
     except sqlite3.Error as error:
-        raise StoreTroubleError(f"{name} could not be finished ({error}); free disk space, then try again") from error
+        raise StoreTroubleError(f"{name} could not be finished: {explain(error)}; then try again") from error

@@ -1,4 +1,6 @@
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +199,23 @@ def test_a_crash_between_the_rows_and_the_file_is_made_up_for(person: World) -> 
     assert json.dumps(person.fetch("SELECT subject FROM _erasures")) == '[["candidate"]]'
     with open_writer(person.path) as writer:
         assert finish_erasures(writer.connection)
+    assert (traces(person.path), person.fetch("SELECT * FROM _erasures")) == (set(), [])
+
+
+def test_an_owed_erasure_that_can_t_be_finished_is_said(
+    run: Run, person: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command that first has to finish what a crash left says in one line what keeps it, and can be tried again."""
+    monkeypatch.setattr("syncd.store.opening.BUSY_TIMEOUT_MS", 1)
+    with open_writer(person.path) as writer:
+        scope = find_scope(writer.connection, "ot", "k1", None)
+        transact(writer.connection, lambda: erase_rows(writer.connection, scope, NOW))
+    with closing(sqlite3.connect(person.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ended = run("purge", "--conversation", "c2", "--yes")
+    assert (ended.code, "another process keeps it locked" in ended.err) == (1, True), ended.err
+    assert "internal error" not in ended.err
+    assert run("purge", "--conversation", "c2", "--yes").code == 0
     assert (traces(person.path), person.fetch("SELECT * FROM _erasures")) == (set(), [])
 
 
