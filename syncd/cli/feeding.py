@@ -12,7 +12,7 @@ import typer
 from syncd.cli.changing import run_errand
 from syncd.cli.database import check_account, find_database
 from syncd.cli.feed_command import run_on
-from syncd.cli.options import AccountOption, Places, new_family, with_places
+from syncd.cli.options import AccountOption, JsonOption, Places, new_family, with_places
 from syncd.cli.render import print_json_line
 from syncd.errors import SyncdError, UsageError
 from syncd.store.claims import claiming
@@ -52,15 +52,16 @@ def events(  # noqa: PLR0913 - each is an option of the command
     execute: Annotated[
         bool, typer.Option("--exec", help="Run CMD for each event, the event on its standard input.")
     ] = False,
+    as_json: JsonOption = False,
     command: Annotated[list[str] | None, typer.Argument(metavar="[CMD]...", show_default=False)] = None,
 ) -> None:
-    """Print the change feed as JSON lines, oldest first.
+    """Print the change feed as JSON lines, with and without --json, oldest first.
 
     A consumer's place is kept once its lines were written out, or once CMD has succeeded. A CMD that fails is run
     again, after longer and longer waits, before any later event; without --follow three times in all. A line of kind
     feed.gap says which events were erased before they were read.
     """
-    _check_words(after, consumer, command, execute=execute, from_start=from_start)
+    _check_words(after, consumer, command, execute=execute, from_start=from_start, as_json=as_json)
     path = find_database(places)
     with closing(open_feed(path)) as database, _claiming(places, path, consumer):
         check_account(database, account)
@@ -83,12 +84,20 @@ def _claiming(places: Places, path: Path, consumer: str | None) -> AbstractConte
 
 
 def _check_words(
-    after: int | None, consumer: str | None, command: list[str] | None, *, execute: bool, from_start: bool
+    after: int | None,
+    consumer: str | None,
+    command: list[str] | None,
+    *,
+    execute: bool,
+    from_start: bool,
+    as_json: bool,
 ) -> None:
     if execute and not command:
         raise UsageError("--exec wants a command behind it")
     if command and not execute:
         raise UsageError(f"{command[0]} is no option of events; a command comes behind --exec")
+    if execute and as_json:
+        raise UsageError("--json and --exec exclude each other: with --exec nothing is printed")
     if after is not None and consumer is not None:
         raise UsageError("--after and --consumer exclude each other: a consumer knows its place")
     if from_start and consumer is None:

@@ -38,9 +38,10 @@ def events(world: World) -> World:
 
 
 def test_the_feed_is_every_event_as_a_json_line(run: Run, events: World) -> None:
-    """Without a consumer all events come, oldest first, with the contract's fields; --after begins behind one."""
+    """Without a consumer all events come, oldest first, with the contract's fields, even with --json; --after skips."""
     lines = run("events").lines
     assert ids(lines) == [1, 2, 3, 4, 5]
+    assert run("events", "--json").lines == lines
     assert lines[0] == {
         "id": 1,
         "kind": "message.new",
@@ -155,7 +156,7 @@ def test_erased_events_are_told_and_not_passed_over(run: Run) -> None:
     "words",
     [
         ["--exec"], ["--after", "1", "--consumer", "x"], ["--from-start"], ["stray"], ["--account", "nobody"],
-        ["--exec", "/no/such/command"],
+        ["--exec", "/no/such/command"], ["--json", "--exec", "true"],
     ],
 )  # fmt: skip
 def test_words_that_make_no_sense_together(run: Run, events: World, words: list[str]) -> None:
