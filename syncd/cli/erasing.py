@@ -35,7 +35,13 @@ def purge(  # noqa: PLR0913 - each is an option of the command
     ] = None,
     conversation: Annotated[
         str | None,
-        typer.Option("--conversation", metavar="ID", show_default=False, autocompletion=complete_conversation),
+        typer.Option(
+            "--conversation",
+            metavar="ID",
+            show_default=False,
+            help="The conversation's id.",
+            autocompletion=complete_conversation,
+        ),
     ] = None,
     account: AccountOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,

@@ -53,7 +53,12 @@ def inbox(
     account: AccountOption = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=0, show_default=False, help="At most so many, 0 for all. Default: 50, and all with --json."),
+        typer.Option(
+            metavar="N",
+            min=0,
+            show_default=False,
+            help="At most so many, 0 for all. Default: 50, and all with --json.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

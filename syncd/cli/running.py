@@ -62,7 +62,9 @@ def sync(
 
 @app.command()
 @with_places
-def accept(places: Places, account: Annotated[str, typer.Argument(help="The account's name.")]) -> None:
+def accept(
+    places: Places, account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name.")]
+) -> None:
     """Take over an account whose address or identity has changed."""
     from syncd.app import perform
 

@@ -49,16 +49,23 @@ def search(  # noqa: PLR0913 - each is an option of the command
     ] = None,
     conversation: Annotated[
         str | None,
-        typer.Option("--conversation", metavar="ID", show_default=False, autocompletion=complete_conversation),
+        typer.Option(
+            "--conversation",
+            metavar="ID",
+            show_default=False,
+            help="Only this conversation.",
+            autocompletion=complete_conversation,
+        ),
     ] = None,
     rank: Annotated[bool, typer.Option("--rank", help="Best first instead of newest first.")] = False,
     account: AccountOption = None,
-    limit: Annotated[int, typer.Option(min=0, help="At most so many, 0 for all.")] = SHOWN_BY_DEFAULT,
+    limit: Annotated[int, typer.Option(metavar="N", min=0, help="At most so many, 0 for all.")] = SHOWN_BY_DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
     """Search messages and transcripts, newest first.
 
-    Case, accents and vowel signs don't matter; in Chinese, Japanese, Korean and Thai any part of a word is found.
+    Case, accents and vowel signs don't matter; where a script sets no spaces (Chinese, Japanese, Thai …) any part
+    of a word is found, in Korean too.
     """
     wanted = Wanted(phrases=_parse_text(text), sender=sender, conversation_id=conversation, account=account, rank=rank)
     with open_database(places) as database:

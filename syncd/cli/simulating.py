@@ -22,7 +22,7 @@ def simulate(
         bool, typer.Option("--live/--still", help="Let new messages arrive, or leave all as it is.")
     ] = True,
 ) -> None:
-    """Run a local OpenTrain server with made-up data until Ctrl-C; prints its address and token."""
+    """Run a local OpenTrain (and OpenATS) server with made-up data until Ctrl-C; prints its address and token."""
     try:
         from syncd.simulator.server import serve
     except ModuleNotFoundError as error:
