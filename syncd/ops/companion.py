@@ -60,11 +60,15 @@ class Companion:
         ends = 0
         while True:
             began = self._host.clock.monotonic()
-            code = await self._run_once(words)
+            try:
+                code = await self._run_once(words)
+            except OSError as error:  # there is no memory or no file descriptor for it now
+                self._host.log(f"{self._name}.unstarted", level="error", error=error.strerror or str(error))
+            else:
+                level = "error" if code else "info"  # 0: it was told to stop, as a service's processes all are
+                self._host.log(f"{self._name}.ended", level=level, exit_code=code)
             lasted = self._host.clock.monotonic() - began
             ends = 1 if lasted > _LASTING_SECONDS else ends + 1
-            level = "error" if code else "info"  # 0: it was told to stop, as a service's processes all are
-            self._host.log(f"{self._name}.ended", level=level, exit_code=code)
             await self._host.clock.sleep(publish_wait(ends))
 
     async def _run_once(self, words: tuple[str, ...]) -> int:
