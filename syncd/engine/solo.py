@@ -33,10 +33,10 @@ class Solo:
     async def alone(self) -> AsyncIterator[None]:
         """As many requests as this task makes inside, with no other one under way."""
         async with self._turn:
-            async with self._changed:
-                self._owner = asyncio.current_task()
-                await self._changed.wait_for(lambda: self._passing == 0)
+            self._owner = asyncio.current_task()
             try:
+                async with self._changed:
+                    await self._changed.wait_for(lambda: self._passing == 0)
                 yield
             finally:
                 self._owner = None
