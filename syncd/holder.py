@@ -98,8 +98,9 @@ class Holder:
         """Make the accounts known to a file that has taken the database's place, and empty a log that is too long."""
         with suppress(StoreTroubleError):  # the poll meets the same, and says it
             if self.store.files_used != self._file:
-                for name, mirror in self.mirrors.items():
+                for name, mirror in list(self.mirrors.items()):
                     await self._open(mirror, self.settings.accounts[name])
+                    mirror.identity = None  # the file that took its place may hold another user's rows
                 self._file = self.store.files_used
             if is_log_too_long(self.settings.db_path):
                 await self.store.read(empty_log)

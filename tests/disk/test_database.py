@@ -113,6 +113,20 @@ def test_a_backup_put_in_its_place_is_taken_up(patient: Patient) -> None:
     assert patient.home.value("SELECT count(*) FROM messages WHERE id = ?", lost) == 1
 
 
+def test_a_backup_of_another_user_put_in_its_place_is_refused(patient: Patient) -> None:
+    """A database with rows of another user that takes the place of the daemon's is refused: nothing is added to it."""
+    daemon = patient.start()
+    backup = patient.home.path / "backup.db"
+    assert patient.home.run("backup", backup).code == 0
+    with closing(sqlite3.connect(backup, isolation_level=None)) as connection:
+        connection.execute("UPDATE accounts SET viewer_user_id = 'somebody-else'")
+    backup.replace(patient.db)
+    patient.hear("This is none of theirs")
+    patient.home.wait_until(lambda: patient.home.states() == {"acme": "wrong_account"})
+    assert patient.home.value("SELECT count(*) FROM messages WHERE content = 'This is none of theirs'") == 0
+    assert daemon.stop()[0] == 0
+
+
 def test_a_database_that_is_removed_is_missed(patient: Patient) -> None:
     """Nothing is written into a file that nobody can find; put back, it is taken up again."""
     daemon = patient.start()
