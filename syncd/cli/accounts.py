@@ -39,8 +39,9 @@ def print_consumers(console: Console, consumers: Sequence[Row], now: str) -> Non
         )
         console.print(line)
         if row["error"]:
-            next_try = render_moment(row["next_try_at"], now)
-            console.print(safe_text(f"  failed {row['tries']} times: {row['error']}; next try {next_try}", "red"))
+            waits = (row["next_try_at"] or "") > now
+            then = f"next try {render_moment(row['next_try_at'], now)}" if waits else "its next run tries again"
+            console.print(safe_text(f"  failed {row['tries']} times: {row['error']}; {then}", "red"))
 
 
 def _state_facts(row: Row, now: str) -> Iterator[Fact]:

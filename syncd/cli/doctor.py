@@ -48,7 +48,7 @@ def _examine_configuration(places: Places) -> tuple[Settings | None, list[Findin
         return None, [ops.problem("configuration", str(error))]
     where = settings.config_file or "no file; the account comes from the environment"
     warnings = [ops.warn("configuration", text, "see the configuration") for text in settings.warnings]
-    return settings, warnings or [ops.fine("configuration", f"{where}: {len(settings.accounts)} accounts")]
+    return settings, warnings or [ops.fine("configuration", f"{where}: {', '.join(settings.accounts)}")]
 
 
 def _examine_database(places: Places, settings: Settings | None) -> list[Finding]:

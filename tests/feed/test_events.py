@@ -118,6 +118,17 @@ def test_a_command_that_keeps_failing_holds_up_its_own_consumer(
     assert events.fetch("SELECT name FROM _consumers WHERE error IS NOT NULL") == [("crm",)]
 
 
+@pytest.mark.parametrize(
+    ("next_try", "told"), [("2999-01-01", "; next try 2999"), ("2026-01-01", "; its next run tries")]
+)
+def test_a_try_that_is_past_is_no_next_one(run: Run, events: World, next_try: str, told: str) -> None:
+    """Status names the time of a try to come; when it is past, nobody runs, and the next run tries."""
+    run("events", "--consumer", "crm")
+    failed = "UPDATE _consumers SET error = 'no', tries = 3, next_try_at = ?"
+    events.execute(failed, f"{next_try}T00:00:00.000Z")
+    assert told in " ".join(run("status").out.split())
+
+
 def test_a_follower_hears_within_a_second(events: World) -> None:
     """--follow prints an event within a second of its commit, and costs next to no processor time while it waits."""
     command = [sys.executable, "-m", "syncd.cli.main", "--db", str(events.path), "events", "--after", "4", "--follow"]

@@ -29,11 +29,12 @@ def examine(place: Any, capfd: pytest.CaptureFixture[str]) -> tuple[int, Mapping
 
 
 def test_a_healthy_installation_passes_every_check(place: Any, capfd: pytest.CaptureFixture[str]) -> None:
-    """Every check of the contract is made, and each is fine."""
+    """Every check of the contract is made, and each is fine; the first names the accounts."""
     code, findings = examine(place, capfd)
     assert code == 0
     told = {check: finding["verdict"] for check, finding in findings.items()}
     assert told == dict.fromkeys(EVERY_CHECK, "ok")
+    assert findings["configuration"]["text"] == f"{place.config}: acme"
 
 
 def test_nothing_at_all_is_diagnosed_too(place: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
