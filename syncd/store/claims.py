@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from syncd.errors import SyncdError
+from syncd.store.scrub import database_path
 
 _MODE = 0o644  # there is nothing in it, and whoever reads the database must be able to open it
 
@@ -40,8 +41,7 @@ def claiming(database: Path, name: str, have_made: Callable[[], object]) -> Iter
 def make_claim(database: sqlite3.Connection, words: dict[str, Any], now: str) -> dict[str, Any]:
     """Make the file of the consumer `name`, for one who may not write beside the database."""
     del now
-    file = database.execute("PRAGMA database_list").fetchone()[2]
-    os.close(_open(_claim_path(Path(file), str(words["name"]))))
+    os.close(_open(_claim_path(database_path(database), str(words["name"]))))
     return {}
 
 

@@ -2,23 +2,28 @@
 
 import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
+from syncd.core.times import as_datetime
 from syncd.errors import StoreTroubleError
 from syncd.store.claims import make_claim
 from syncd.store.erase import purge
 from syncd.store.feed import note_place
+from syncd.store.migrate import KEEP_COPIES, remove_copies
 from syncd.store.publishing import leave_targets, note_published
 from syncd.store.refusals import explain
 from syncd.store.retention import apply_retention
-from syncd.store.scrub import finish_erasures, note_backup
+from syncd.store.scrub import database_path, finish_erasures, note_backup
 
 Errand = Callable[[sqlite3.Connection, dict[str, Any], str], dict[str, Any]]
 """Takes the writing connection, outside a transaction; the arguments; and the time."""
 
 
 def _keep_up(database: sqlite3.Connection, words: dict[str, Any], now: str) -> dict[str, Any]:
-    """Finish the erasures that a crash or a reader left, and erase what is older than `retention_days`."""
+    """Finish the erasures that a crash or a reader left; erase what is older than `retention_days`, and old copies."""
+    with suppress(OSError):  # one that can't be removed now is tried again tomorrow
+        remove_copies(database_path(database), before=as_datetime(now) - KEEP_COPIES)
     clean = finish_erasures(database)
     return {"clean": clean, "rows": apply_retention(database, int(words.get("retention_days") or 0), now)}
 

@@ -25,7 +25,7 @@ def finish_erasures(database: sqlite3.Connection) -> bool:
     if newest is None:
         return True
     _rewrite(database)
-    for copy in find_copies(_path(database)):
+    for copy in find_copies(database_path(database)):
         copy.unlink(missing_ok=True)
     if not _empty_log(database):
         return False
@@ -51,11 +51,12 @@ def _empty_log(database: sqlite3.Connection) -> bool:
         if monotonic() > deadline:
             return False
         sleep(0.1)
-    make_durable(_path(database))
+    make_durable(database_path(database))
     return True
 
 
-def _path(database: sqlite3.Connection) -> Path:
+def database_path(database: sqlite3.Connection) -> Path:
+    """The file that the connection has open."""
     return Path(database.execute("PRAGMA database_list").fetchone()[2])
 
 

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from syncd.core.times import render_time
 from syncd.errors import DatabaseError
-from syncd.store.migrate import KEEP_COPIES, Migration, find_copies, load_migrations, remove_copies
+from syncd.store.errands import run_errand
+from syncd.store.migrate import Migration, find_copies, load_migrations
 from syncd.store.opening import open_writer
 from syncd.store.reading import connect_read_only
 
@@ -129,20 +131,16 @@ def test_opening_a_current_database_makes_no_copy(path: Path) -> None:
 
 
 def test_old_copies_are_removed_and_young_ones_stay(path: Path) -> None:
-    """Copies older than the limit go, whatever their version; younger ones and other databases' stay."""
+    """The daily upkeep removes copies older than 7 days, whatever their version; younger and others' ones stay."""
     now = datetime.now(UTC)
-    for name, age in {
-        "syncd.db.v1.bak": 8,
-        "syncd.db.v2.bak": 6,
-        "other.db.v1.bak": 8,
-        "syncd.db.v1.bak.part": 9,
-    }.items():
-        copy = path.with_name(name)
-        copy.touch()
-        stamp = (now - timedelta(days=age)).timestamp()
-        os.utime(copy, (stamp, stamp))
-    removed = remove_copies(path, before=now - KEEP_COPIES)
-    assert [copy.name for copy in removed] == ["syncd.db.v1.bak", "syncd.db.v1.bak.part"]
+    ages = {"syncd.db.v1.bak": 8, "syncd.db.v2.bak": 6, "other.db.v1.bak": 8, "syncd.db.v1.bak.part": 9}
+    with open_writer(path) as writer:
+        for name, age in ages.items():
+            copy = path.with_name(name)
+            copy.touch()
+            stamp = (now - timedelta(days=age)).timestamp()
+            os.utime(copy, (stamp, stamp))
+        run_errand(writer.connection, "upkeep", {}, render_time(now))
     assert sorted(copy.name for copy in path.parent.glob("*.bak*")) == ["other.db.v1.bak", "syncd.db.v2.bak"]
 
 
