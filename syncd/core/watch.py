@@ -44,11 +44,6 @@ def find_stuck(before: Mapping[str, Progress], now: Sequence[Progress], at: floa
     )
 
 
-def may_ping(before: Mapping[str, Progress], now: Sequence[Progress], at: float) -> bool:
-    """Whether every account got on since `before`, which is how they stood at the last ping, or waits as it said."""
-    return not find_stuck(before, now, at)
-
-
 def _waits(progress: Progress, at: float) -> bool:
     return progress.waits_until is not None and at < progress.waits_until + _GRACE_SECONDS
 

@@ -21,9 +21,6 @@ from syncd.store.apply import Transaction
 _chat = json.Decoder(Chat)
 
 _AMONG = "account = ? AND id IN (SELECT value FROM json_each(?))"
-_SUSPECTED = (
-    "account = ? AND gone_at IS NULL AND id IN (SELECT subject_id FROM _suspects WHERE account = ? AND kind = ?)"
-)
 _NEWEST = (
     "rowid = (SELECT rowid FROM messages WHERE account = :account AND conversation_id = :id AND gone_at IS NULL"
     " AND id NOT IN (SELECT subject_id FROM _suspects WHERE account = :account AND kind = 'message')"
