@@ -92,7 +92,11 @@ def _ask(planned: dict[str, Any], words: dict[str, Any]) -> None:
 
 
 def _describe(rows: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {table.replace('_', ' ')}" for table, count in rows.items()) or "no rows"
+    return ", ".join(_count(count, table.replace("_", " ")) for table, count in rows.items()) or "no rows"
+
+
+def _count(count: int, things: str) -> str:
+    return f"1 {things.removesuffix('s')}" if count == 1 else f"{count:,} {things}"
 
 
 def _report(answer: dict[str, Any], *, dry_run: bool) -> None:
