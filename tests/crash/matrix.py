@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from crash.lane import Lane, Trial
+from crash.lane import Lane, Stage, Trial
 from crash.scenes import Scene
 
 SHORT = 10
@@ -16,7 +16,7 @@ SHORT = 10
 
 @dataclass(frozen=True)
 class Tally:
-    """One scenario's line of the table; `boundaries` is how many there are, `killed` how many were struck."""
+    """One scenario's line of the table; `boundaries` is how many every run has, `killed` how many were struck."""
 
     scene: str
     boundaries: int
@@ -24,7 +24,7 @@ class Tally:
 
     @property
     def killed(self) -> int:
-        """How many processes died; the others had ended before, as two runs are not alike to the last statement."""
+        """How many processes died; the others had ended before, as two runs are not alike to the last poll."""
         return sum(trial.struck is not None for trial in self.trials)
 
     def count(self, harm: str) -> int:
@@ -56,24 +56,21 @@ class Matrix:
 
     def run(self, scene: Scene, *, whole: bool) -> Tally:
         """Kill the scene's daemon at every boundary, or at a few."""
-        share = len(self._lanes)
-        with ThreadPoolExecutor(share) as pool:
-            futures = [
-                pool.submit(_run_share, lane, scene, number, share, whole=whole)
-                for number, lane in enumerate(self._lanes)
-            ]
-            shares = [future.result() for future in futures]
-        trials = sorted((trial for _, found in shares for trial in found), key=lambda trial: trial.point)
-        tally = Tally(scene.name, max(count for count, _ in shares), tuple(trials))
+        with ThreadPoolExecutor(len(self._lanes)) as pool:
+            stages = list(pool.map(lambda lane: lane.prepare(scene), self._lanes))
+            # A busy moment makes a run longer by some polls at its end, of which the shortest has a few, too.
+            count = min(len(stage.boundaries) for stage in stages)
+            points = range(1, count + 1) if whole else range(1, count + 1, max(1, count // SHORT))
+            shares = [points[number :: len(stages)] for number in range(len(stages))]
+            found = pool.map(_kill_at_each, self._lanes, stages, shares)
+            trials = sorted((trial for share in found for trial in share), key=lambda trial: trial.point)
+        tally = Tally(scene.name, count, tuple(trials))
         self.tallies.append(tally)
         return tally
 
 
-def _run_share(lane: Lane, scene: Scene, number: int, share: int, *, whole: bool) -> tuple[int, list[Trial]]:
-    stage = lane.prepare(scene)
-    count = len(stage.boundaries)
-    points = range(1, count + 1) if whole else range(1, count + 1, max(1, count // SHORT))
-    return count, [lane.kill_at(stage, point) for point in points[number::share]]
+def _kill_at_each(lane: Lane, stage: Stage, points: Sequence[int]) -> list[Trial]:
+    return [lane.kill_at(stage, point) for point in points]
 
 
 def render_table(tallies: Sequence[Tally]) -> list[str]:
