@@ -37,6 +37,13 @@ class Places:
     db: Path | None = None
 
 
+def places_so_far(context: typer.Context) -> Places:
+    """What the words before the one that is being completed name; older typers leave them the texts they are."""
+    outer = context.parent.params if context.parent else {}
+    named = (context.params.get(name) or outer.get(name) for name in ("config", "db"))
+    return Places(*(Path(path) if path else None for path in named))
+
+
 def with_places(command: Callable[Concatenate[Places, Words], None]) -> Callable[..., None]:
     """Give a command --config and --db; what they say, here or before the command, is its first argument."""
 

@@ -7,7 +7,7 @@ import typer
 
 from syncd.cli.conversations import print_inbox, print_thread
 from syncd.cli.database import check_account, choose_account, find_database, open_database
-from syncd.cli.options import AccountOption, JsonOption, Places, new_family, with_places
+from syncd.cli.options import AccountOption, JsonOption, Places, new_family, places_so_far, with_places
 from syncd.cli.pager import paging
 from syncd.cli.render import make_console, print_csv, print_json_rows, print_rows
 from syncd.cli.safe import make_safe
@@ -32,9 +32,7 @@ app = new_family()
 def complete_conversation(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Ids of conversations that begin so, with their titles; none at all when anything is in the way."""
     try:
-        outer = context.parent.params if context.parent else {}
-        places = Places(*(context.params.get(name) or outer.get(name) for name in ("config", "db")))
-        with open_database(places) as database:
+        with open_database(places_so_far(context)) as database:
             found = read_conversation_ids(database, incomplete, _COMPLETIONS)
         return [(id, make_safe(title)) for id, title in found if make_safe(id) == id]
     except (SyncdError, OSError):

@@ -13,7 +13,7 @@ import typer
 from syncd.cli.conversations import print_thread
 from syncd.cli.database import check_account, choose_account, find_database, open_database
 from syncd.cli.letters import print_outbox, render_outcome
-from syncd.cli.options import AccountOption, JsonOption, Places, new_family, with_places
+from syncd.cli.options import AccountOption, JsonOption, Places, new_family, places_so_far, with_places
 from syncd.cli.reading import complete_conversation
 from syncd.cli.render import make_console, print_json, print_json_rows
 from syncd.cli.safe import make_safe
@@ -49,9 +49,7 @@ def _complete(read: Callable[[Database, str, int], list[tuple[str, str]]]) -> Ca
     """Ids that begin so, each with a word about it; none at all when anything is in the way."""
 
     def complete(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-        outer = context.parent.params if context.parent else {}
-        places = Places(*(context.params.get(name) or outer.get(name) for name in ("config", "db")))
-        with suppress(SyncdError, OSError), open_database(places) as database:
+        with suppress(SyncdError, OSError), open_database(places_so_far(context)) as database:
             return [(id_, make_safe(word)) for id_, word in read(database, incomplete, _COMPLETIONS)]
         return []
 
