@@ -52,7 +52,7 @@ class Patient:
         assert len(self.sim.requests) == 0
         assert len(daemon.log("account.paused") + daemon.log("account.degraded")) == 1
         assert daemon.process.poll() is None
-        assert not [line["event"] for line in daemon.log() if line["event"] in ("poll.failed", "poll.internal_error")]
+        assert not [line for line in daemon.log() if line["event"] in ("poll.failed", "poll.internal_error")]
 
     def check_recovered(self, daemon: Running) -> None:
         """Once the cause is gone: it goes on by itself, nothing is missing, and one event each tells of the episode."""
