@@ -88,7 +88,8 @@ class Holder:
             outcome = await poll_any(mirror, full=full, manual=manual)
             paused = outcome.verdict.state == "paused"
             if outcome.trouble is None:  # also what a crash left without its line
-                await self.store.sum_up_history(name)
+                with suppress(StoreTroubleError):  # the next poll meets the same, and says it
+                    await self.store.sum_up_history(name)
             self.log("poll", level="debug", account=name, state=outcome.verdict.state, requests=outcome.cost.requests)
         if isinstance(mirror, Mirror) and not paused:
             await deliver(Courier(mirror, self._desk(name)), healthy=outcome.trouble is None)
