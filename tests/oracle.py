@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from indexed import index_differences
+
 Json = dict[str, Any]
 Key = tuple[str, ...]
 
@@ -214,7 +216,7 @@ def differences(
         turns = [_turn(i, seq, m) for i in interviews for seq, m in enumerate(i["messages"])]
         check.compare(TURN, turns, spare=lambda row: row["proposal_id"] not in known)
         check.compare(JOB, truth["jobs"].values(), spare=lambda _: True)
-        return check.found
+        return [*check.found, *index_differences(path)]
 
 
 def _turn(interview: Json, seq: int, message: Json) -> Json:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from indexed import note_texts
 from syncd.cli.main import run_command
 from syncd.store.opening import open_writer
 
@@ -44,6 +45,7 @@ class World:
     def insert(self, table: str, **values: Any) -> None:
         """Add a row, or replace the one with its key."""
         with open_writer(self.path) as writer, writer.transaction() as connection:
+            note_texts(connection)
             columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
             row = {name: value for name, value in STAMPS.items() if name in columns} | {"account": "ot"} | values
             marks = ", ".join("?" for _ in row)

@@ -6,6 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from indexed import index_differences
+
 Json = dict[str, Any]
 
 _MESSAGE_FIELDS = ("id", "message", "senderId", "senderName", "sentAt", "isSystemMessage")
@@ -31,7 +33,7 @@ def team_differences(path: Path, truth: Json, *, account: str = "acme") -> list[
         check.compare("conversations", [_conversation(truth, *chat) for chat in truth["chats"].items()])
         check.compare("jobs", [_job(shown) for shown in truth["jobs"].values()])
         check.compare("candidates", [_candidate(shown) for shown in truth["candidates"].values()])
-        return check.found
+        return [*check.found, *index_differences(path)]
 
 
 def _time(text: str) -> str:

@@ -9,6 +9,7 @@ two characters too. A symbol, such as an emoji, is a word.
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 
 from msgspec import Struct
@@ -111,9 +112,13 @@ def join_words(text: str) -> str:
     """The words with spaces between them, as the index takes them: those of `split_words`, without their places."""
     if text.isascii():
         return text
-    runs = [(run[0][0], text[slice(*run.span())]) for run in _RUNS.finditer(text.translate(_CLASSES))]
-    if all(kind != _TIGHT for kind, _ in runs):
-        return " ".join(fold(" ".join(run for _, run in runs)).split())
+    return " ".join(filter(None, map(_join_piece, text.split())))
+
+
+@lru_cache(maxsize=1 << 14)  # people repeat themselves: most words of a text were in those before it
+def _join_piece(piece: str) -> str:
+    """The words of what stands between two spaces."""
+    runs = [(run[0][0], piece[slice(*run.span())]) for run in _RUNS.finditer(piece.translate(_CLASSES))]
     joined = (_join_tight(run) if kind == _TIGHT else " ".join(fold(run).split()) for kind, run in runs)
     return " ".join(filter(None, joined))
 

@@ -13,7 +13,7 @@ from syncd.errors import FetchError, ForbiddenError, NotFoundError, SyncdError
 
 Task = tuple[str, str]
 
-_LOOKERS_PER_REQUEST = 4  # while one waits for its page to be on disk, the next one's request is in flight
+_LOOKERS_PER_REQUEST = 8  # while some wait for their pages to be on disk, the next ones' requests are in flight
 
 _ORDER = ("conversation", "overdue", "proposal", "interview", "jobs")
 

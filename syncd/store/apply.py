@@ -9,7 +9,9 @@ from syncd.core.model import Event, Instant
 from syncd.core.plan import Owed, Plan, SyncRun, renewed
 from syncd.store import rows
 from syncd.store.held import load_owed
+from syncd.store.indexing import Text, index_texts
 from syncd.store.outbox import write_outgoing
+from syncd.store.texts import find_new_texts
 
 
 class Recorded(Struct, frozen=True, kw_only=True):
@@ -29,11 +31,12 @@ class Applied(Struct, frozen=True, kw_only=True):
 
 
 class Transaction:
-    """One write transaction: it takes its number when it first writes."""
+    """One write transaction: it takes its number when it first writes; `texts` are those that it has added."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.before: int = connection.execute("SELECT value FROM _counters WHERE name = 'change_id'").fetchone()[0]
+        self.texts: list[Text] = []
         self._number: int | None = None
 
     @property
@@ -44,12 +47,18 @@ class Transaction:
             self.connection.execute("UPDATE _counters SET value = ? WHERE name = 'change_id'", (self._number,))
         return self._number
 
+    def index(self) -> None:
+        """Take the texts into the search index: at the end, as it takes many at once best, or before any is removed."""
+        index_texts(self.connection, self.texts)
+        self.texts.clear()
+
 
 def write(transaction: Transaction, account: str, now: Instant, plan: Plan) -> Applied:
     """Write all that the plan changes; an empty plan writes nothing."""
     connection, count = transaction.connection, 0
     if plan.rows:
         _revise(transaction, account, now, plan)
+        transaction.texts += find_new_texts(connection, account, plan.rows, now)
         count += rows.upsert(connection, account, plan.rows, now=now, change_id=transaction.number)
     for id_, state in (*plan.threads, *plan.chats):
         _put_state(connection, "_threads (account, conversation_id, state)", account, id_, json.encode(state).decode())

@@ -7,17 +7,18 @@ from collections.abc import Callable, Iterable
 from syncd.core.erasing import Erased, find_returning, named_ids, without_entries, without_erased
 from syncd.core.observations import Observation
 from syncd.core.plan import Plan
+from syncd.store.apply import Transaction
 from syncd.store.erase import Scope, erase_rows
 
 
 def plan_without_erased(
-    database: sqlite3.Connection, observation: Observation, planner: Callable[[Observation], Plan]
+    transaction: Transaction, observation: Observation, planner: Callable[[Observation], Plan]
 ) -> Plan:
     """What the planner says of the observation, both without what was erased; inside the writing transaction.
 
     A proposal that an erased person made since goes the way of the others.
     """
-    account = observation.account
+    database, account = transaction.connection, observation.account
     if not database.execute("SELECT 1 FROM _erased WHERE account = ? LIMIT 1", (account,)).fetchone():
         return planner(observation)
     listed = without_entries(observation, load_erased(database, account, named_ids(observation)))
@@ -25,6 +26,7 @@ def plan_without_erased(
     erased = load_erased(database, account, named_ids(plan))
     returning = find_returning(plan, erased)
     if returning:
+        transaction.index()
         erase_rows(database, _scope_of(database, account, returning), observation.now)
     return without_erased(plan, erased)
 

@@ -1,11 +1,17 @@
-"""Keep the search index in step with the texts, at the end of the transaction that changes them."""
+"""Keep the search index in step with the texts, at the end of the transaction that changes them.
+
+New texts are handed over by whoever stored them; what was changed or removed is noted by triggers, in `_search_due`.
+"""
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from hashlib import blake2b
 
+from msgspec import Struct
+
+from syncd.core.model import Instant
 from syncd.core.times import as_datetime
 from syncd.core.words import join_words
 
@@ -37,27 +43,43 @@ _TAKEN = (
 )
 
 
+class Text(Struct, frozen=True, array_like=True):
+    """What is found by its words; `at` is when it was written, `sender` all names of who wrote it."""
+
+    at: Instant
+    account: str
+    kind: str
+    owner_id: str
+    id: str
+    content: str
+    sender: str | None
+
+
 def index_due(database: sqlite3.Connection) -> None:
-    """Index every text that the transaction has added or changed, and drop those that it removed."""
+    """Index every text that the transaction has changed, and drop those that it removed."""
     if database.execute("SELECT 1 FROM _search_due LIMIT 1").fetchone() is None:
         return
     for *key, old_at in database.execute(_MOVED).fetchall():
         _drop(database, key, old_at)
-    texts = database.execute(_TEXTS).fetchall()
-    numbers = _number(database, [at for at, *_ in texts])
+    index_texts(database, [Text(*row) for row in database.execute(_TEXTS).fetchall()])
+    database.execute("DELETE FROM _search_due")
+
+
+def index_texts(database: sqlite3.Connection, texts: Sequence[Text]) -> None:
+    """Index texts that are not in the index."""
     tokens, senders = cache(place_token), cache(join_words)
+    numbers = _number(database, [text.at for text in texts])
     entries = [
         (
             number,
-            *(account, kind, owner_id, id),
-            tokens(kind, account, owner_id),
-            senders(sender or ""),
-            join_words(text),
+            *(text.account, text.kind, text.owner_id, text.id),
+            tokens(text.kind, text.account, text.owner_id),
+            senders(text.sender or ""),
+            join_words(text.content),
         )
-        for number, (_, account, kind, owner_id, id, text, sender) in zip(numbers, texts, strict=True)
+        for number, text in zip(numbers, texts, strict=True)
     ]
-    database.executemany(_INSERT, sorted(entries))
-    database.execute("DELETE FROM _search_due")
+    database.executemany(_INSERT, sorted(entries))  # behind a statement of many rows it would write a segment for each
 
 
 def place_token(kind: str, account: str, owner_id: str) -> str:

@@ -25,6 +25,7 @@ from syncd.store.refusals import explain, is_passing
 _SETTINGS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # an event is logged only after its commit is on disk
+    "PRAGMA wal_autocheckpoint = 8192",  # 32 MiB: a page that many commits change moves into the main file once
     "PRAGMA journal_size_limit = 67108864",  # a long reader's WAL shrinks again: 64 MiB
     "PRAGMA foreign_keys = OFF",
     "PRAGMA temp_store = MEMORY",

@@ -92,7 +92,7 @@ _PLANNERS: dict[type[seen.Observation], Planner] = {
 def apply(transaction: Transaction, observation: seen.Observation) -> Applied:
     """Plan the observation against the rows held, and write the plan."""
     planner = _PLANNERS[type(observation)]
-    plan = plan_without_erased(transaction.connection, observation, lambda kept: planner(transaction, kept))
+    plan = plan_without_erased(transaction, observation, lambda kept: planner(transaction, kept))
     applied = write(transaction, observation.account, observation.now, plan)
     if isinstance(observation, seen.PageRead):
         outbox_planning.join(transaction, observation)

@@ -7,7 +7,6 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from msgspec.structs import astuple
-from sqlalchemy.dialects import sqlite
 
 from syncd.core.model import (
     Candidate,
@@ -21,6 +20,7 @@ from syncd.core.model import (
     Row,
 )
 from syncd.store import tables
+from syncd.store.many import insert_many
 
 _Row = TypeVar("_Row", bound=Row)
 
@@ -75,17 +75,19 @@ _AS_INTEGER: dict[Any, int | None] = {True: 1, False: 0, None: None}
 
 
 @cache
-def _upsert_sql(kind: type[Row], names: tuple[str, ...]) -> str:
+def _upsert_sql(kind: type[Row], names: tuple[str, ...]) -> tuple[str, str]:
     """Insert, or change all but the time of first sight; a row that comes here is known to differ.
 
-    `names` are the columns that values are given for, in the table's order; the others become NULL.
+    What stands before the values, and behind them. `names` are the columns that values are given for, in the table's
+    order; the others become NULL.
     """
     table = _TABLES[kind].__table__
-    statement = sqlite.insert(table)
-    kept = {*(column.name for column in table.primary_key), "first_seen_at"}
-    changes = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in kept}
-    upsert = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
-    return str(upsert.compile(dialect=sqlite.dialect(paramstyle="qmark"), column_keys=names))
+    key = [column.name for column in table.primary_key]
+    changes = [column.name for column in table.columns if column.name not in (*key, "first_seen_at")]
+    return (
+        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES",
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in changes)}",
+    )
 
 
 @cache
@@ -117,4 +119,5 @@ def _upsert(connection: Connection, kind: type[Row], many: list[tuple[Any, ...]]
         column = columns[place]
         if column.count(None) < len(many):
             given[name] = map(_AS_INTEGER.__getitem__, column) if is_boolean else column
-    connection.executemany(_upsert_sql(kind, tuple(given)), zip(*given.values(), strict=True))
+    before, behind = _upsert_sql(kind, tuple(given))
+    insert_many(connection, before, list(zip(*given.values(), strict=True)), behind)

@@ -58,6 +58,7 @@ class StoreWriter:
         self.files_used = 1
         self.on_change: Callable[[], object] = lambda: None
         self._rows: Counter[str] = Counter()
+        self._answers: list[tuple[Job, Any]] = []
         self._thread = Thread(target=self._work, name="syncd-writer", daemon=True)
 
     def start(self) -> None:
@@ -140,6 +141,7 @@ class StoreWriter:
         try:
             self._labour()
         except Exception as error:  # noqa: BLE001 - a mistake of ours, in the log's announcer say
+            self._tell()
             while (job := self._jobs.get()) is not None:  # whoever asks is told, instead of waiting for ever
                 refuse_job(job, StoreTroubleError(f"the writer has stopped ({type(error).__name__}); restart syncd"))
 
@@ -155,6 +157,7 @@ class StoreWriter:
                 self._commit([])
             if self._writer.has_changed():
                 self.on_change()
+        self._tell()
         if self._logged:  # the end was in the queue before the last line was marked
             self._commit([])
 
@@ -185,6 +188,7 @@ class StoreWriter:
 
     def _answer(self, jobs: list[Job]) -> None:
         (job,) = jobs
+        self._tell()
         try:
             assert job.query is not None  # noqa: S101 - split_runs has told the two apart
             self._make_sure(jobs)
@@ -196,6 +200,7 @@ class StoreWriter:
         try:
             done = self._transact(jobs)
         except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+            self._tell()
             if len(jobs) > 1 and not is_trouble(error):  # one bad observation must not take the others with it
                 for job in jobs:
                     self._commit([job])
@@ -207,8 +212,19 @@ class StoreWriter:
             if job.observation is not None:
                 self._rows[job.observation.account] += applied.rows
         self._announce([recorded for recorded in events if not recorded.event.baseline])
-        for job, applied in zip(jobs, done, strict=True):
-            resolve_job(job, applied.answer)
+        self._answers = [(job, applied.answer) for job, applied in zip(jobs, done, strict=True)]
+        if self._jobs.empty():
+            self._tell()
+
+    def _tell(self) -> None:
+        """Answer those whose observations are committed.
+
+        While more is queued they wait for the next commit: then SQLite works for long without the interpreter, which
+        whoever is answered needs at once.
+        """
+        answers, self._answers = self._answers, []
+        for job, answer in answers:
+            resolve_job(job, answer)
 
     def _refuse(self, jobs: list[Job], error: Exception) -> None:
         if is_doubtful(error):
@@ -242,5 +258,7 @@ class StoreWriter:
             if marked:
                 connection.executemany("UPDATE events SET logged_at = ? WHERE id = ?", marked)
             done = [apply(transaction, job.observation) for job in jobs if job.observation is not None]
+            transaction.index()
+            self._tell()
         del self._logged[: len(marked)]
         return done

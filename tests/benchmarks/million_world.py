@@ -12,6 +12,7 @@ from typing import Any
 
 from syncd.simulator import texts
 from syncd.simulator.stamps import iso
+from indexed import note_texts
 from syncd.store.opening import open_writer
 
 NOW_MS = 1_793_491_200_000  # 2026-11-01
@@ -31,6 +32,7 @@ def make_world(path: Path, *, messages: int, conversations: int) -> None:
     """Write so many messages in so many conversations, with what hangs on them, into a new database."""
     world = _World(conversations, messages)
     with open_writer(path) as writer:
+        note_texts(writer.connection)
         with writer.transaction() as connection:
             world.write_jobs(connection)
         rows = world.write_threads()

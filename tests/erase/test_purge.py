@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from indexed import index_differences, note_texts
 from people import WHEN, Run, World
 from syncd.core.answers import Dossier, Page
 from syncd.core.model import Candidate, Conversation, Message, Proposal
@@ -70,6 +71,7 @@ def test_no_word_stays_in_any_part_of_the_index(run: Run, person: World) -> None
     """However often the search index was added to, merged and changed, no word that only the person wrote is left."""
     for round_ in range(40):
         with open_writer(person.path) as writer, writer.transaction() as connection:
+            note_texts(connection)
             for number in range(20):
                 stamp = {"at": WHEN.format(day=1 + round_ % 9), "id": f"x{round_}-{number}"}
                 words = stamp | {"content": f"zanzibar{round_}x{number} and others", "talk": f"c{1 + number % 2}"}
@@ -141,10 +143,13 @@ def test_backups_that_still_hold_the_person_are_named(run: Run, person: World, t
     assert run("purge", "--candidate", "k3", "--yes", "--json").data["backups"] == []
 
 
-def observe(world: World, observation: Any) -> None:
-    """Apply what was fetched, as the daemon does."""
+def observe(world: World, *observations: Any) -> None:
+    """Apply what was fetched in one transaction, as the daemon does."""
     with open_writer(world.path) as writer, writer.transaction() as connection:
-        apply(Transaction(connection), observation)
+        transaction = Transaction(connection)
+        for observation in observations:
+            apply(transaction, observation)
+        transaction.index()
 
 
 def test_a_later_sync_does_not_bring_it_back(run: Run, person: World) -> None:
@@ -183,10 +188,20 @@ def test_a_new_proposal_of_an_erased_person_goes_too(run: Run, person: World) ->
     dossier = Dossier(
         proposal=Proposal(id="p9", candidate_id="k1"), candidate=Candidate(id="k1"), partial=False, server_time=NOW
     )
-    observe(person, ProposalRead(account="ot", now=NOW, dossier=dossier))
+    person.insert("_threads", conversation_id="c9", state='{"history_before": "2026-01-01T00:00:00.000Z"}')
+    person.execute("INSERT INTO _owed VALUES ('ot', 'conversation', 'c9', 1, ?, NULL)", NOW)
+    said = Message(id="n9", conversation_id="c9", content="zanzibar in the same transaction", created_at=NOW)
+    page = Page(conversation_id="c9", messages=(said,), next_cursor=None, limit=100, server_time=NOW)
+    walk = Walk(direction="newer", goal="join")
+    observe(
+        person,
+        PageRead(account="ot", now=NOW, walk=walk, page=page, leads_on=False),
+        ProposalRead(account="ot", now=NOW, dossier=dossier),
+    )
     with open_writer(person.path) as writer:
         assert finish_erasures(writer.connection)
     assert traces(person.path) == set()
+    assert list(index_differences(person.path)) == []
     assert person.fetch("SELECT count(*) FROM _erased WHERE id IN ('p9', 'c9')") == [(2,)]
 
 

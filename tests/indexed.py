@@ -1,0 +1,43 @@
+"""The search index: what it should hold, and how a test that writes rows itself has them taken into it."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+_TEXTS = {
+    "message": "SELECT 'message', account, conversation_id, id, content FROM messages",
+    "interview": "SELECT 'interview', account, proposal_id, id, content FROM interview_messages",
+}
+_NOTE = """
+CREATE TEMP TRIGGER IF NOT EXISTS note_{table} AFTER INSERT ON {table} WHEN new.content <> '' BEGIN
+  INSERT INTO _search_due (kind, account, owner_id, id) VALUES ('{kind}', new.account, new.{owner}, new.id);
+END
+"""
+
+
+def note_texts(connection: sqlite3.Connection) -> None:
+    """Note what this connection inserts from here on, as the writer's own rows are known to it."""
+    connection.execute(_NOTE.format(table="messages", kind="message", owner="conversation_id"))
+    connection.execute(_NOTE.format(table="interview_messages", kind="interview", owner="proposal_id"))
+
+
+def index_differences(path: Path) -> Iterator[str]:
+    """Each text that the index lacks, has twice, has still, or has otherwise; plain texts stand there as they are."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        texts = Counter(
+            _plain(row) for sql in _TEXTS.values() for row in connection.execute(f"{sql} WHERE content <> ''")
+        )
+        entries = Counter(map(_plain, connection.execute("SELECT kind, account, owner_id, id, words FROM _search")))
+        (due,) = connection.execute("SELECT count(*) FROM _search_due").fetchone()
+    yield from (f"not in the index: {text}" for text in texts - entries)
+    yield from (f"in the index, and not there: {entry}" for entry in entries - texts)
+    if due:
+        yield f"{due} texts wait for the index"
+
+
+def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    *key, words = row
+    return (*key, words if words.isascii() else None)
