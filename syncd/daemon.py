@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -118,7 +119,8 @@ class Daemon:
             delay = self._delay(name, outcome)
             state, retry_at, seconds = outcome.verdict.state, outcome.verdict.retry_at, outcome.cost.seconds
             if state != "paused":
-                self.service.signs.unread = await self.holder.store.count_unread()
+                with suppress(StoreTroubleError):  # the next poll meets the same, and says it
+                    self.service.signs.unread = await self.holder.store.count_unread()
         except SyncdError as error:
             self.log("poll.failed", level="error", account=name, error=str(error))
         except Exception as error:  # noqa: BLE001 - a mistake of ours in one account must not stop the others

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 _TEXTS = {
     "message": "SELECT 'message', account, conversation_id, id, content FROM messages",
@@ -27,17 +26,13 @@ def note_texts(connection: sqlite3.Connection) -> None:
 def index_differences(path: Path) -> Iterator[str]:
     """Each text that the index lacks, has twice, has still, or has otherwise; plain texts stand there as they are."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        texts = Counter(
-            _plain(row) for sql in _TEXTS.values() for row in connection.execute(f"{sql} WHERE content <> ''")
-        )
-        entries = Counter(map(_plain, connection.execute("SELECT kind, account, owner_id, id, words FROM _search")))
+        texts = [row for sql in _TEXTS.values() for row in connection.execute(f"{sql} WHERE content <> ''")]
+        entries = connection.execute("SELECT kind, account, owner_id, id, words FROM _search").fetchall()
         (due,) = connection.execute("SELECT count(*) FROM _search_due").fetchone()
-    yield from (f"not in the index: {text}" for text in texts - entries)
-    yield from (f"in the index, and not there: {entry}" for entry in entries - texts)
+    plain = {tuple(key): content for *key, content in texts if content.isascii()}
+    there, held = Counter(tuple(key) for *key, _ in texts), Counter(tuple(key) for *key, _ in entries)
+    yield from (f"not in the index: {key}" for key in there - held)
+    yield from (f"in the index, and not there: {key}" for key in held - there)
+    yield from (f"in the index otherwise: {key}" for *key, words in entries if plain.get(tuple(key), words) != words)
     if due:
         yield f"{due} texts wait for the index"
-
-
-def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    *key, words = row
-    return (*key, words if words.isascii() else None)

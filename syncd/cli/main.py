@@ -6,7 +6,6 @@ import sys
 import traceback
 from collections.abc import Iterator, MutableMapping, Sequence
 from importlib import import_module
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -93,6 +92,8 @@ app = new_family(
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes a flag's value by position
     if wanted:
+        from importlib.metadata import version  # a third of what a reading command would import
+
         typer.echo(f"syncd {version('syncd')}")
         raise typer.Exit
 

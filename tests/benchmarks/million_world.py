@@ -10,9 +10,9 @@ from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
+from indexed import note_texts
 from syncd.simulator import texts
 from syncd.simulator.stamps import iso
-from indexed import note_texts
 from syncd.store.opening import open_writer
 
 NOW_MS = 1_793_491_200_000  # 2026-11-01

@@ -15,6 +15,7 @@ SYNCD: Final = "syncd"
 RAW: Final = "limit: fetch, raw sockets"
 HTTPX: Final = "limit: fetch, httpx"
 STORE: Final = "limit: store, executemany"
+INDEXED: Final = "limit: store, with syncd's indexes and search"
 PLAIN: Final = "plain script"
 DLT: Final = "dlt"
 
@@ -57,6 +58,10 @@ def _store(_server: Server, folder: Path) -> Command:
     return module("benchmarks.storing", str(folder / _SYNCD_DATABASE), str(folder / "limit.db"))
 
 
+def _store_indexed(_server: Server, folder: Path) -> Command:
+    return module("benchmarks.storing", str(folder / _SYNCD_DATABASE), str(folder / "indexed.db"), "indexed")
+
+
 def _plain(server: Server, folder: Path) -> Command:
     return module("benchmarks.plain_script", server.url, TOKEN, str(folder / "plain.db"))
 
@@ -68,7 +73,12 @@ def _dlt(server: Server, folder: Path) -> Command:
 
 _SYNCD_DATABASE: Final = ".local/state/syncd/syncd.db"
 
-LIMITS: Final = (Tool(RAW, _fetch("raw")), Tool(HTTPX, _fetch("httpx")), Tool(STORE, _store))
+LIMITS: Final = (
+    Tool(RAW, _fetch("raw")),
+    Tool(HTTPX, _fetch("httpx")),
+    Tool(STORE, _store),
+    Tool(INDEXED, _store_indexed),
+)
 MIRRORS: Final = (
     Tool(SYNCD, _syncd, _SYNCD_DATABASE),
     Tool(PLAIN, _plain, "plain.db"),
