@@ -21,10 +21,10 @@ def find_damage(path: Path) -> list[str]:
     return [] if found == ["ok"] else found
 
 
-def empty_log(database: sqlite3.Connection) -> bool:
-    """Move the write-ahead log into the file and cut it to nothing; False at once where a reader stands in the way."""
+def empty_log(database: sqlite3.Connection, patience_ms: int = 100) -> bool:
+    """Move the write-ahead log into the file and cut it to nothing; False where a reader stands in the way so long."""
     patience = database.execute("PRAGMA busy_timeout").fetchone()[0]
-    database.execute("PRAGMA busy_timeout = 100")
+    database.execute(f"PRAGMA busy_timeout = {patience_ms}")
     try:
         return not database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
     finally:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from syncd.errors import DatabaseError, StoreTroubleError
+from syncd.store.health import empty_log
 from syncd.store.identity import (
     BUSY_TIMEOUT_MS,
     check_application,
@@ -26,11 +27,14 @@ _SETTINGS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # an event is logged only after its commit is on disk
     "PRAGMA wal_autocheckpoint = 8192",  # 32 MiB: a page that many commits change moves into the main file once
-    "PRAGMA journal_size_limit = 67108864",  # a long reader's WAL shrinks again: 64 MiB
+    "PRAGMA journal_size_limit = 67108864",  # a long reader's WAL shrinks again
     "PRAGMA foreign_keys = OFF",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -16384",  # 16 MiB at most: a first pass of any size stays under 120 MB
 )
+
+LOG_BYTES = 64 * 1024 * 1024  # a longer log means that there is always somebody who reads
+_READERS_MS = 1000
 
 _Identity = tuple[int, int] | None  # device and inode; None: there is no such file
 
@@ -43,6 +47,7 @@ class Writer:
         self._connect = connect
         self._doubted = False
         self._changes = 0
+        self._log_bound = LOG_BYTES
         self._lock = _identify(path, ".lock")
         self._take_up()
 
@@ -60,6 +65,19 @@ class Writer:
             return False
         before, self._changes = self._changes, self.connection.total_changes
         return self._changes != before
+
+    def shorten_log(self) -> None:
+        """Empty a log that readers who overlap keep from being begun anew.
+
+        SQLite only does so in a moment without any, so here they are waited for, for a second at most; where one stays
+        longer, that is tried again when the log has grown by as much once more.
+        """
+        with suppress(OSError, sqlite3.Error):  # the next transaction meets the same
+            size = self.path.with_name(f"{self.path.name}-wal").stat().st_size
+            if size < self._log_bound:
+                return
+            emptied = empty_log(self.connection, _READERS_MS)
+            self._log_bound = LOG_BYTES if emptied else size + LOG_BYTES
 
     def make_sure(self) -> bool:
         """Be connected to the files that bear the database's names now; whether it was replaced by another.

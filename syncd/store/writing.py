@@ -156,6 +156,7 @@ class StoreWriter:
             if self._logged and self._jobs.empty():
                 self._commit([])
             if self._writer.has_changed():
+                self._writer.shorten_log()
                 self.on_change()
         self._tell()
         if self._logged:  # the end was in the queue before the last line was marked

@@ -17,10 +17,11 @@ _MOST_SECONDS = 0.05
 
 @dataclass
 class _Observed:
-    """Seconds, by the run: of the writer's BEGINs and COMMITs, of the readers' waits and whole queries."""
+    """Seconds, by the run: the writer's BEGINs, COMMITs and emptyings of the log; the readers' waits and queries."""
 
     begins: list[float] = field(default_factory=list)
     commits: list[float] = field(default_factory=list)
+    empties: list[float] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     queries: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -43,6 +44,7 @@ def measure_readers(rounds: int, *, quick: bool) -> Report:
     for name, one, other in (
         ("writer: until BEGIN IMMEDIATE has the lock", alone.begins, beside.begins),
         ("writer: COMMIT, its fsync included", alone.commits, beside.commits),
+        ("writer: emptying a log of 64 MiB, readers let go of it first", alone.empties, beside.empties),
         ("reader: waiting for a lock", [], beside.waits),
         ("reader: SELECT * FROM inbox, whole", [], beside.queries),
     ):
@@ -80,6 +82,7 @@ def _sync(home: Path, into: _Observed) -> Measured:
     noted = json.loads(waits.read_text("utf-8"))
     into.begins += noted["BEGIN"]
     into.commits += noted["COMMIT"]
+    into.empties += noted["EMPTY"]
     return measured
 
 

@@ -1,4 +1,4 @@
-"""`syncd sync`, with a watch on how long its writing connection waits: for the lock, and for its commits."""
+"""`syncd sync`, with a watch on what its writing connection waits for: the lock, its commits, a log that is long."""
 
 import json
 import sqlite3
@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-WAITS: dict[str, list[float]] = {"BEGIN": [], "COMMIT": []}
+WAITS: dict[str, list[float]] = {"BEGIN": [], "COMMIT": [], "EMPTY": []}
 
 
 class TracedCursor(sqlite3.Cursor):
@@ -18,7 +18,7 @@ class TracedCursor(sqlite3.Cursor):
         """As ever."""
         began = time.perf_counter()
         super().execute(sql, parameters)
-        word = sql[:6].rstrip().upper()
+        word = "EMPTY" if "wal_checkpoint" in sql else sql[:6].rstrip().upper()
         if word in WAITS:
             WAITS[word].append(time.perf_counter() - began)
         return self
