@@ -6,6 +6,7 @@ from syncd.core.observations import ConversationGone, CursorDied, Look, PageRead
 from syncd.core.pacing import EXPLAIN_PAGES
 from syncd.core.thread import Trail, Walk
 from syncd.core.walk import wants_solitude
+from syncd.engine.ahead import Ahead
 from syncd.engine.passing import Pass
 from syncd.errors import FetchError, ForbiddenError, NotFoundError, RejectedError
 
@@ -26,6 +27,11 @@ async def walk_conversation(under: Pass, conversation_id: str) -> None:
 
 async def _walk(under: Pass, conversation_id: str, begun: Walk) -> Walk | Stuck | None:
     """Page after page, to the walk's end or to where it goes on alone, or at the next poll."""
+    async with Ahead(under, conversation_id) as ahead:
+        return await _follow(under, conversation_id, begun, ahead)
+
+
+async def _follow(under: Pass, conversation_id: str, begun: Walk, ahead: Ahead) -> Walk | Stuck | None:
     mirror, now = under.mirror, under.mirror.clock.now
     step: Walk | Stuck | None = begun
     trail, pages = Trail(), 0
@@ -33,7 +39,7 @@ async def _walk(under: Pass, conversation_id: str, begun: Walk) -> Walk | Stuck 
         if step.goal == "explain" and pages >= EXPLAIN_PAGES:
             return None  # it goes on at the next poll, from the cursor that is stored
         asked = step
-        page = await _fetch_page(under, conversation_id, asked)
+        page = await _fetch_page(under, conversation_id, asked, ahead)
         if page is None:
             return None
         if isinstance(page, RejectedError):
@@ -50,17 +56,18 @@ async def _walk(under: Pass, conversation_id: str, begun: Walk) -> Walk | Stuck 
             leads_on=leads_on,
             pausing=pages >= EXPLAIN_PAGES,
         )
+        if leads_on and asked.goal == "fill" and not wants_solitude(asked):
+            ahead.look(asked, page)
         step = await mirror.store.apply(read)
         if isinstance(step, Walk) and (step.direction, step.cursor is None) != (asked.direction, False):
             trail = Trail()
     return step
 
 
-async def _fetch_page(under: Pass, conversation_id: str, walk: Walk) -> Page | RejectedError | None:
+async def _fetch_page(under: Pass, conversation_id: str, walk: Walk, ahead: Ahead) -> Page | RejectedError | None:
     """The page that the walk asks for; a RejectedError if its cursor was refused, None if there is nothing more."""
-    source = under.mirror.source
     try:
-        return await under.ask(lambda: source.fetch_messages(conversation_id, walk.direction, walk.cursor))
+        return await ahead.fetch(walk)
     except RejectedError as refused:
         if walk.cursor is not None:
             return refused
