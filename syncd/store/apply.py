@@ -49,8 +49,9 @@ class Transaction:
 
     def index(self) -> None:
         """Take the texts into the search index: at the end, as it takes many at once best, or before any is removed."""
-        index_texts(self.connection, self.texts)
-        self.texts.clear()
+        if self.texts:
+            index_texts(self.connection, self.texts)
+            self.texts.clear()
 
 
 def write(transaction: Transaction, account: str, now: Instant, plan: Plan) -> Applied:

@@ -11,7 +11,7 @@ from syncd.store.indexing import Text
 _HELD_MESSAGES = "SELECT id FROM messages WHERE account = ? AND id IN (SELECT value FROM json_each(?))"
 _HELD_ANSWERS = (
     "SELECT i.proposal_id, i.id FROM json_each(?) AS own CROSS JOIN interview_messages AS i"
-    " ON i.account = ? AND i.proposal_id = own.value ->> 0 AND i.id = own.value ->> 1"
+    " ON i.account = ? AND i.proposal_id = json_extract(own.value, '$[0]') AND i.id = json_extract(own.value, '$[1]')"
 )
 
 
