@@ -1,4 +1,7 @@
-"""Rows as frozen values ↔ rows of tables; the statements are built once, from the tables' own columns."""
+"""Rows as frozen values ↔ rows of tables; the statements are built once, from the values' own fields.
+
+`tables` says the same columns to whoever reads with SQLModel; nothing here needs it, as it takes long to import.
+"""
 
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -8,31 +11,10 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from msgspec.structs import astuple
 
-from syncd.core.model import (
-    Candidate,
-    Conversation,
-    Instant,
-    Interview,
-    InterviewMessage,
-    Job,
-    Message,
-    Proposal,
-    Row,
-)
-from syncd.store import tables
+from syncd.core.model import Instant, Row
 from syncd.store.many import insert_many
 
 _Row = TypeVar("_Row", bound=Row)
-
-_TABLES: dict[type[Row], type[tables.Row]] = {
-    Conversation: tables.ConversationRow,
-    Message: tables.MessageRow,
-    Job: tables.JobRow,
-    Candidate: tables.CandidateRow,
-    Proposal: tables.ProposalRow,
-    Interview: tables.InterviewRow,
-    InterviewMessage: tables.InterviewMessageRow,
-}
 
 
 @cache
@@ -78,26 +60,22 @@ _AS_INTEGER: dict[Any, int | None] = {True: 1, False: 0, None: None}
 def _upsert_sql(kind: type[Row], names: tuple[str, ...]) -> tuple[str, str]:
     """Insert, or change all but the time of first sight; a row that comes here is known to differ.
 
-    What stands before the values, and behind them. `names` are the columns that values are given for, in the table's
-    order; the others become NULL.
+    What stands before the values, and behind them. `names` are the columns that values are given for; the others
+    become NULL.
     """
-    table = _TABLES[kind].__table__
-    key = [column.name for column in table.primary_key]
-    changes = [column.name for column in table.columns if column.name not in (*key, "first_seen_at")]
+    key = ("account", *kind.key)
+    changes = [name for name in (*_STAMPS, *kind.__struct_fields__) if name not in (*key, "first_seen_at")]
     return (
-        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES",
+        f"INSERT INTO {kind.table} ({', '.join(names)}) VALUES",
         f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in changes)}",
     )
 
 
 @cache
-def _layout(kind: type[Row]) -> tuple[tuple[str, int, bool], ...]:
-    """Of each of the table's columns: name, place among `_STAMPS` and the row's values, whether it is a boolean."""
-    names, hints = (*_STAMPS, *kind.__struct_fields__), get_type_hints(kind)
-    return tuple(
-        (column.name, names.index(column.name), _is_boolean(hints.get(column.name)))
-        for column in _TABLES[kind].__table__.columns
-    )
+def _layout(kind: type[Row]) -> tuple[tuple[str, bool], ...]:
+    """Of each of the table's columns: name, and whether it is a boolean."""
+    hints = get_type_hints(kind)
+    return tuple((name, _is_boolean(hints.get(name))) for name in (*_STAMPS, *kind.__struct_fields__))
 
 
 def upsert(connection: Connection, account: str, rows: Iterable[Row], *, now: Instant, change_id: int) -> int:
@@ -113,10 +91,8 @@ def upsert(connection: Connection, account: str, rows: Iterable[Row], *, now: In
 
 def _upsert(connection: Connection, kind: type[Row], many: list[tuple[Any, ...]]) -> None:
     """Write rows of one kind, column by column; what is empty in all of them, or no integer yet, is dear to bind."""
-    columns = list(zip(*many, strict=True))
     given: dict[str, Iterable[Any]] = {}
-    for name, place, is_boolean in _layout(kind):
-        column = columns[place]
+    for (name, is_boolean), column in zip(_layout(kind), zip(*many, strict=True), strict=True):
         if column.count(None) < len(many):
             given[name] = map(_AS_INTEGER.__getitem__, column) if is_boolean else column
     before, behind = _upsert_sql(kind, tuple(given))

@@ -137,6 +137,15 @@ def test_a_reader_that_goes_away_is_no_error(launch: Launch, inbox: Any) -> None
     assert process.wait(timeout=20) == 141
 
 
+def test_nothing_but_the_tables_classes_imports_sqlmodel() -> None:
+    """What polls and writes is there without it: a one-shot sync would wait for its import, and a daemon keep it."""
+    script = "import sys, syncd.app, syncd.daemon; print({'sqlmodel', 'sqlalchemy'} & sys.modules.keys())"
+    ended = subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "set()\n"
+
+
 @pytest.mark.parametrize("command", [["inbox"], ["thread", "c-new"], ["status"], ["check"], ["sql", "SELECT 1"]])
 def test_reading_imports_nothing_heavy(inbox: Any, command: list[str]) -> None:
     """A reading command loads neither what writes, schedules, logs and fetches, nor what validates a configuration."""

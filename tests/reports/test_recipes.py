@@ -24,6 +24,17 @@ def test_pandas_reads_the_mirror(world: World, capsys: pytest.CaptureFixture[str
     assert "86400.0" in capsys.readouterr().out
 
 
+def test_sqlmodel_reads_the_mirror(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """The README's SQLModel recipe runs on a database and counts the proposals of each job."""
+    text = README.read_text(encoding="utf-8")
+    recipe = text.partition("# SQLModel, ")[2].partition("\n")[2].partition("```")[0]
+    assert "/var/lib/syncd/syncd.db" in recipe
+    world.insert("jobs", id="j1", title="Labeller")
+    world.add_person(1, "Ana Álvarez")
+    exec(recipe.replace("/var/lib/syncd/syncd.db", str(world.path)), {})  # noqa: S102 - our own README
+    assert capsys.readouterr().out == "Labeller 1\n"
+
+
 def test_datasette_shows_the_mirror(world: World) -> None:
     """Datasette serves a view of the live database, while the writer has it open."""
     world.say("m", "hello", day=1)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Table
 
+from syncd.core.model import Row
 from syncd.store.identity import APPLICATION_ID, SCHEMA_VERSION
 from syncd.store.migrate import load_migrations
 from syncd.store.own_tables import FailureRow
@@ -176,3 +177,13 @@ def test_views_use_nothing_newer_than_sqlite_3_31() -> None:
 def test_the_sql_files_are_package_data() -> None:
     """The migrations are found as resources of the installed package."""
     assert any(Path(entry.name).suffix == ".sql" for entry in files("syncd.store.migrations").iterdir())
+
+
+@pytest.mark.parametrize("kind", Row.__subclasses__(), ids=lambda kind: str(kind.table))
+def test_the_values_are_the_tables(database: sqlite3.Connection, kind: type[Row]) -> None:
+    """A mirrored table has the columns and the key of the values that are written into it, and the store's own."""
+    found = columns(database, kind.table)
+    assert {row["name"] for row in found} == {"account", "first_seen_at", "changed_at", "change_id"} | set(
+        kind.__struct_fields__
+    )
+    assert {row["name"] for row in found if row["pk"]} == {"account", *kind.key}
