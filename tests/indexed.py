@@ -29,6 +29,7 @@ def index_differences(path: Path) -> Iterator[str]:
         texts = [row for sql in _TEXTS.values() for row in connection.execute(f"{sql} WHERE content <> ''")]
         entries = connection.execute("SELECT kind, account, owner_id, id, words FROM _search").fetchall()
         (due,) = connection.execute("SELECT count(*) FROM _search_due").fetchone()
+        damage = find_damage(connection)
     plain = {tuple(key): content for *key, content in texts if content.isascii()}
     there, held = Counter(tuple(key) for *key, _ in texts), Counter(tuple(key) for *key, _ in entries)
     yield from (f"not in the index: {key}" for key in there - held)
@@ -36,3 +37,16 @@ def index_differences(path: Path) -> Iterator[str]:
     yield from (f"in the index otherwise: {key}" for *key, words in entries if plain.get(tuple(key), words) != words)
     if due:
         yield f"{due} texts wait for the index"
+    if damage:
+        yield damage
+
+
+def find_damage(connection: sqlite3.Connection) -> str | None:
+    """What SQLite says when the index does not hold exactly the words that are kept beside it; asked of a copy."""
+    with closing(sqlite3.connect(":memory:")) as copy:
+        connection.backup(copy)
+        try:
+            copy.execute("INSERT INTO _search (_search, rank) VALUES ('integrity-check', 1)")
+        except sqlite3.DatabaseError as error:
+            return f"the index is damaged: {error}"
+    return None

@@ -8,12 +8,14 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import cache
 from hashlib import blake2b
+from typing import Any
 
 from msgspec import Struct
 
 from syncd.core.model import Instant
 from syncd.core.times import as_datetime
 from syncd.core.words import join_words
+from syncd.store.many import insert_many
 
 _SERIALS = 1 << 20
 """How many texts of one second have a number of their own."""
@@ -33,12 +35,12 @@ WHERE m.content <> ''
 """
 # In the order of their numbers, here and below: the index writes a segment, and merges some, wherever they go down.
 _MOVED = "SELECT DISTINCT kind, account, id, old_at FROM _search_due WHERE old_at IS NOT NULL ORDER BY old_at"
-_INSERT = (
-    "INSERT INTO _search (rowid, account, kind, owner_id, id, place, sender, words) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_KEEP = "INSERT INTO _texts (number, account, kind, owner_id, id, place, sender, words) VALUES"
+_INDEX = "INSERT INTO _search (rowid, place, sender, words) VALUES (?1, ?6, ?7, ?8)"  # of the same values
+_UNINDEX = "INSERT INTO _search (_search, rowid, place, sender, words) VALUES ('delete', ?, ?, ?, ?)"
 _TAKEN = (
-    "SELECT first.value, max(taken.id) FROM json_each(:firsts) AS first"
-    " CROSS JOIN _search_content AS taken ON taken.id >= first.value AND taken.id < first.value + :serials"
+    "SELECT first.value, max(taken.number) FROM json_each(:firsts) AS first"
+    " CROSS JOIN _texts AS taken ON taken.number >= first.value AND taken.number < first.value + :serials"
     " GROUP BY first.value"
 )
 
@@ -69,7 +71,7 @@ def index_texts(database: sqlite3.Connection, texts: Sequence[Text]) -> None:
     """Index texts that are not in the index."""
     tokens, senders = cache(place_token), cache(join_words)
     numbers = _number(database, [text.at for text in texts])
-    entries = [
+    entries = sorted(
         (
             number,
             *(text.account, text.kind, text.owner_id, text.id),
@@ -78,8 +80,9 @@ def index_texts(database: sqlite3.Connection, texts: Sequence[Text]) -> None:
             join_words(text.content),
         )
         for number, text in zip(numbers, texts, strict=True)
-    ]
-    database.executemany(_INSERT, sorted(entries))  # behind a statement of many rows it would write a segment for each
+    )
+    insert_many(database, _KEEP, entries)
+    database.executemany(_INDEX, entries)  # behind a statement of many rows it would write a segment for each
 
 
 def place_token(kind: str, account: str, owner_id: str) -> str:
@@ -110,16 +113,20 @@ def _number(database: sqlite3.Connection, times: list[str]) -> Iterator[int]:
 
 
 def _lowest(database: sqlite3.Connection) -> int:
-    lowest = database.execute("SELECT min(id) FROM _search_content").fetchone()[0]
+    lowest = database.execute("SELECT min(number) FROM _texts").fetchone()[0]
     return min(0, lowest or 0)
 
 
 def _drop(database: sqlite3.Connection, key: list[str], old_at: str) -> None:
     first = first_number(old_at)
-    own = "kind = ? AND account = ? AND id = ?"
-    dropped = database.execute(
-        f"DELETE FROM _search WHERE rowid >= ? AND rowid < ? AND {own}",  # noqa: S608 - a constant
-        (first, first + _SERIALS, *key),
-    )
-    if not dropped.rowcount:  # it never was there, or was put below everything
-        database.execute(f"DELETE FROM _search WHERE rowid < 0 AND {own}", key)  # noqa: S608 - the same
+    found = _find(database, "number >= ? AND number < ?", (first, first + _SERIALS), key)
+    if not found:  # it never was there, or was put below everything
+        found = _find(database, "number < ?", (0,), key)
+    database.executemany(_UNINDEX, found)
+    database.executemany("DELETE FROM _texts WHERE number = ?", [(number,) for number, *_ in found])
+
+
+def _find(database: sqlite3.Connection, where: str, numbers: tuple[int, ...], key: list[str]) -> list[tuple[Any, ...]]:
+    """What the index holds of the text, as it must be told to forget it."""
+    query = f"SELECT number, place, sender, words FROM _texts WHERE {where} AND kind = ? AND account = ? AND id = ?"  # noqa: S608 - constants
+    return database.execute(query, (*numbers, *key)).fetchall()

@@ -148,6 +148,21 @@ class SearchDueRow(Row, table=True):
     old_at: str | None = None
 
 
+class TextRow(Row, table=True):
+    """What the search index holds of a text; `number` is its row there, which counts by time."""
+
+    __tablename__ = "_texts"
+    arrival: int | None = Field(default=None, primary_key=True)
+    number: int = Field(unique=True)
+    account: str
+    kind: str
+    owner_id: str
+    id: str
+    place: str
+    sender: str
+    words: str
+
+
 class ConsumerRow(Row, table=True):
     """Who follows the events, how far it has read, and how its command fails."""
 

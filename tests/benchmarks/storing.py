@@ -14,7 +14,8 @@ from pathlib import Path
 from syncd.store.opening import open_writer
 
 TABLES = ("conversations", "messages")
-_SEARCH = "rowid, account, kind, owner_id, id, place, sender, words"
+_TEXTS = "number, account, kind, owner_id, id, place, sender, words"
+_INDEX = "INSERT INTO _search (rowid, place, sender, words) VALUES (?1, ?6, ?7, ?8)"
 
 Content = dict[str, tuple[str, list[tuple[object, ...]]]]
 
@@ -48,7 +49,7 @@ def store(path: str, content: Content) -> int:
 def load_search(path: str) -> list[tuple[object, ...]]:
     """What the search index holds, in the order of its numbers."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as source:
-        return source.execute(f"SELECT {_SEARCH} FROM _search ORDER BY rowid").fetchall()  # noqa: S608 - names above
+        return source.execute(f"SELECT {_TEXTS} FROM _texts ORDER BY number").fetchall()  # noqa: S608 - names above
 
 
 def store_indexed(path: str, content: Content, entries: list[tuple[object, ...]]) -> int:
@@ -58,7 +59,8 @@ def store_indexed(path: str, content: Content, entries: list[tuple[object, ...]]
             marks = ", ".join("?" * len(rows[0]))
             database.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - names above
         marks = ", ".join("?" * len(entries[0]))
-        database.executemany(f"INSERT INTO _search ({_SEARCH}) VALUES ({marks})", entries)  # noqa: S608 - names above
+        database.executemany(f"INSERT INTO _texts ({_TEXTS}) VALUES ({marks})", entries)  # noqa: S608 - names above
+        database.executemany(_INDEX, entries)
     return len(content["messages"][1])
 
 

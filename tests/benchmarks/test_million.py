@@ -32,7 +32,7 @@ def test_it_has_what_a_mirror_has(made: Path) -> None:
     for table in ("jobs", "proposals", "candidates", "interviews", "message_revisions", "events"):
         assert ask(made, f"SELECT count(*) FROM {table}")  # noqa: S608 - our own words
     texts = "(SELECT count(*) FROM messages WHERE content <> '') + (SELECT count(*) FROM interview_messages)"
-    assert ask(made, f"SELECT count(*) = {texts} FROM _search_content") == 1  # noqa: S608 - our own words
+    assert ask(made, f"SELECT count(*) = {texts} FROM _texts") == 1  # noqa: S608 - our own words
 
 
 def test_every_question_has_an_answer(made: Path) -> None:

@@ -86,7 +86,7 @@ def test_no_word_stays_in_any_part_of_the_index(run: Run, person: World) -> None
     run("purge", "--candidate", "k1", "--yes")
     assert traces(person.path) == set()
     assert len(run("search", "kept*", "--limit", "0", "--json").data) == 400
-    person.execute("INSERT INTO _search (_search) VALUES ('integrity-check')")
+    person.execute("INSERT INTO _search (_search, rank) VALUES ('integrity-check', 1)")
 
 
 def test_those_who_follow_the_tables_hear_of_it(run: Run, person: World) -> None:
