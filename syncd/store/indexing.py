@@ -36,7 +36,10 @@ WHERE m.content <> ''
 # In the order of their numbers, here and below: the index writes a segment, and merges some, wherever they go down.
 _MOVED = "SELECT DISTINCT kind, account, id, old_at FROM _search_due WHERE old_at IS NOT NULL ORDER BY old_at"
 _KEEP = "INSERT INTO _texts (number, account, kind, owner_id, id, place, sender, words) VALUES"
-_INDEX = "INSERT INTO _search (rowid, place, sender, words) VALUES (?1, ?6, ?7, ?8)"  # of the same values
+_INDEX = (
+    "INSERT INTO _search (rowid, place, sender, words)"
+    " SELECT number, place, sender, words FROM _texts WHERE arrival > ? ORDER BY arrival"
+)
 _UNINDEX = "INSERT INTO _search (_search, rowid, place, sender, words) VALUES ('delete', ?, ?, ?, ?)"
 _TAKEN = (
     "SELECT first.value, max(taken.number) FROM json_each(:firsts) AS first"
@@ -81,8 +84,9 @@ def index_texts(database: sqlite3.Connection, texts: Sequence[Text]) -> None:
         )
         for number, text in zip(numbers, texts, strict=True)
     )
+    (last,) = database.execute("SELECT coalesce(max(arrival), 0) FROM _texts").fetchone()
     insert_many(database, _KEEP, entries)
-    database.executemany(_INDEX, entries)  # behind a statement of many rows it would write a segment for each
+    database.execute(_INDEX, (last,))  # all in one: behind each statement of many rows it writes a segment
 
 
 def place_token(kind: str, account: str, owner_id: str) -> str:

@@ -15,7 +15,7 @@ from syncd.store.opening import open_writer
 
 TABLES = ("conversations", "messages")
 _TEXTS = "number, account, kind, owner_id, id, place, sender, words"
-_INDEX = "INSERT INTO _search (rowid, place, sender, words) VALUES (?1, ?6, ?7, ?8)"
+_INDEX = "INSERT INTO _search (rowid, place, sender, words) SELECT number, place, sender, words FROM _texts"
 
 Content = dict[str, tuple[str, list[tuple[object, ...]]]]
 
@@ -60,7 +60,7 @@ def store_indexed(path: str, content: Content, entries: list[tuple[object, ...]]
             database.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - names above
         marks = ", ".join("?" * len(entries[0]))
         database.executemany(f"INSERT INTO _texts ({_TEXTS}) VALUES ({marks})", entries)  # noqa: S608 - names above
-        database.executemany(_INDEX, entries)
+        database.execute(f"{_INDEX} ORDER BY arrival")
     return len(content["messages"][1])
 
 
