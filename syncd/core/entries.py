@@ -10,20 +10,22 @@ from syncd.core.held import HeldEntries, HeldListing
 from syncd.core.model import Conversation, Event, Instant, Row
 from syncd.core.observations import Entries, FeedRead, ListWalked, UnreadList
 from syncd.core.plan import Owed, Plan
-from syncd.core.thread import Errand, Thread
+from syncd.core.thread import Errand, Thread, Walk
 from syncd.core.times import after
+from syncd.core.walk import begin
 
 
 class Surveyed(Struct, frozen=True, kw_only=True):
     """What a page of the list means for its walk.
 
     `unknown`: how many conversations were never seen before. `done`: the walk need not go on. `owed`: who is to be
-    looked at now.
+    looked at now, and `walks` of whom it is known already which walk that begins.
     """
 
     unknown: int = 0
     done: bool = False
     owed: tuple[str, ...] = ()
+    walks: dict[str, Walk] = {}
 
 
 def plan_entries(held: HeldEntries, seen: Entries) -> Plan:
@@ -43,6 +45,7 @@ def plan_entries(held: HeldEntries, seen: Entries) -> Plan:
             unknown=sum(entry.id not in held.conversations for entry in seen.entries),
             done=_reaches(held, seen, frozenset(debt.subject_id for debt in owed)),
             owed=tuple(debt.subject_id for debt in owed if debt.kind == "conversation" and debt.due_at <= seen.now),
+            walks=_walks(seen.entries, plans),
         ),
     )
 
@@ -80,8 +83,16 @@ def _plan_entry(held: HeldEntries, entry: Conversation, seen: Entries | UnreadLi
             )
         )
     rows, events = _appearance(row, entry, first_pass=first_pass)
-    threads = () if row is not None else ((entry.id, _new_thread(held, seen.now)),)
-    return Plan(rows=rows, events=events, owe=tuple(owe), threads=threads)
+    if row is not None:
+        return Plan(rows=rows, events=events, owe=tuple(owe))
+    thread = _new_thread(held, seen.now)
+    walk = None if owed is not None or reconcile else begin(thread, errand, entry, last=None, change_id=0)
+    return Plan(rows=rows, events=events, owe=tuple(owe), threads=((entry.id, thread),), answer=walk)
+
+
+def _walks(entries: Iterable[Conversation], plans: Iterable[Plan]) -> dict[str, Walk]:
+    """Where the walks of conversations that are seen for the first time begin."""
+    return {entry.id: plan.answer for entry, plan in zip(entries, plans, strict=True) if plan.answer is not None}
 
 
 def _latest_known(row: Conversation | None, owed: Owed | None) -> Conversation | None:
@@ -146,7 +157,7 @@ def plan_unread(held: HeldEntries, seen: UnreadList) -> Plan:
         ),
         owe=owed,
         threads=tuple(thread for plan in plans for thread in plan.threads),
-        answer=Surveyed(owed=tuple(debt.subject_id for debt in owed if debt.kind == "conversation")),
+        answer=Surveyed(owed=_conversations(owed), walks=_walks(seen.entries, plans)),
     )
 
 

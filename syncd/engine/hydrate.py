@@ -28,6 +28,8 @@ class Work:
         self._active: set[Task] = set()
         self._again: set[Task] = set()
         self._changed = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
         self._closed = False
 
     def add(self, tasks: Iterable[Task]) -> int:
@@ -43,6 +45,8 @@ class Work:
         self._tasks.extend(ordered)
         self._waiting.update(ordered)
         self._changed.set()
+        if ordered:
+            self._drained.clear()
 
     def close(self) -> None:
         """No more will be added."""
@@ -51,17 +55,22 @@ class Work:
 
     async def take(self) -> Task | None:
         """The next task; None when there will be none."""
-        while not self._tasks:
-            if self._closed or self._under.trouble is not None:
-                return None
+        while not self._tasks and not self._closed and self._under.trouble is None:
             self._changed.clear()
             await self._changed.wait()
-        if self._under.trouble is not None:
+        if not self._tasks or self._under.trouble is not None:
+            self._drained.set()
             return None
         task = self._tasks.popleft()
         self._waiting.discard(task)
         self._active.add(task)
+        if not self._tasks:
+            self._drained.set()
         return task
+
+    async def wait_until_begun(self) -> None:
+        """Return when all that was added is under way, or will not be in this pass."""
+        await self._drained.wait()
 
     def finish(self, task: Task) -> None:
         """It was looked at; if something new was seen of it meanwhile, it is queued again."""

@@ -69,6 +69,7 @@ async def walk_list(under: Pass, work: Work, *, whole: bool = False, reconcile: 
     while True:
         page = await _fetch_page(under, descent)
         surveyed = await _store_page(under, descent, page, whole=whole, reconcile=reconcile)
+        under.walks.update(surveyed.walks)
         work.add(("conversation", id_) for id_ in surveyed.owed)
         descent.note(page, surveyed)
         under.mirror.tally.conversations = len(descent.listed)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from syncd.core.observations import Failed
+from syncd.core.thread import Walk
 from syncd.engine.account import BaseMirror, Mirror, PassEndedError
 from syncd.engine.gate import Gate
 from syncd.engine.identity import WrongAccountError, identified
@@ -56,11 +57,16 @@ class BasePass:
 
 
 class Pass(BasePass):
-    """A pass over an account whose source answers in pages."""
+    """A pass over an account whose source answers in pages.
+
+    `walks`: where those of conversations that were just discovered begin. `pages_ahead`: asked for before their turn.
+    """
 
     def __init__(self, mirror: Mirror) -> None:
         super().__init__(mirror)
         self.mirror = mirror
+        self.walks: dict[str, Walk] = {}
+        self.pages_ahead = 0
         self.attempted: set[tuple[str, str]] = set()
         self._list_answers: bool | None = None
         self._identifying = asyncio.Lock()

@@ -11,7 +11,7 @@ from syncd.engine.account import Mirror
 from syncd.engine.hydrate import Work, hydrate
 from syncd.engine.identity import identified
 from syncd.engine.jobs import read_jobs
-from syncd.engine.listing import Listing, walk_list
+from syncd.engine.listing import walk_list
 from syncd.engine.outcome import Outcome, measured, recorded_run
 from syncd.engine.passing import Pass
 from syncd.engine.survey import read_feed, read_unread
@@ -47,16 +47,17 @@ async def _first_pass(under: Pass) -> bool:
 
     The list moves while it is walked, and one answer may be broken: what was not seen once is seen the next time.
     """
-    known = False
-    while not known:
-        listing: list[Listing] = []
+    tally = under.mirror.tally
 
-        async def survey(work: Work, found: list[Listing] = listing) -> None:
-            found.append(await walk_list(under, work, whole=True))
+    async def survey(work: Work) -> None:
+        known = False
+        while not known:
+            listing = await walk_list(under, work, whole=True)
+            known = tally.listed and listing.unknown == 0
+            tally.listed = True
+            await work.wait_until_begun()
 
-        await hydrate(under, survey)
-        known = under.mirror.tally.listed and listing[0].unknown == 0
-        under.mirror.tally.listed = True
+    await hydrate(under, survey)
     await read_jobs(under)
     await hydrate(under)
     return True

@@ -37,6 +37,7 @@ async def read_unread(under: Pass, work: Work) -> None:
         server_time=page.server_time,
     )
     surveyed: Surveyed = await mirror.store.apply(observed)
+    under.walks.update(surveyed.walks)
     work.add(("conversation", id_) for id_ in surveyed.owed)
 
 

@@ -1,5 +1,7 @@
 """One conversation, from a debt to its payment: look, ask for pages, store each, until its entry is proved."""
 
+from typing import cast
+
 from syncd.core.answers import Page
 from syncd.core.messages import Stuck
 from syncd.core.observations import ConversationGone, CursorDied, Look, PageRead
@@ -13,9 +15,7 @@ from syncd.errors import FetchError, ForbiddenError, NotFoundError, RejectedErro
 
 async def walk_conversation(under: Pass, conversation_id: str) -> None:
     """Pay what the conversation is owed; what can't be had becomes a row in `failures`."""
-    mirror = under.mirror
-    look = Look(account=mirror.account, now=mirror.clock.now(), conversation_id=conversation_id)
-    step = await mirror.store.apply(look)
+    step = under.walks.pop(conversation_id, None) or await _look(under, conversation_id)
     if isinstance(step, Walk) and not wants_solitude(step):
         step = await _walk(under, conversation_id, step)
     if isinstance(step, Walk) and wants_solitude(step):
@@ -23,6 +23,13 @@ async def walk_conversation(under: Pass, conversation_id: str) -> None:
             step = await _walk(under, conversation_id, step)
     if isinstance(step, Stuck):
         await _fail(under, conversation_id, "cursor_repeats", None)
+
+
+async def _look(under: Pass, conversation_id: str) -> Walk | Stuck | None:
+    """The walk that the debt needs; None when it could be settled at once."""
+    mirror = under.mirror
+    look = Look(account=mirror.account, now=mirror.clock.now(), conversation_id=conversation_id)
+    return cast("Walk | Stuck | None", await mirror.store.apply(look))
 
 
 async def _walk(under: Pass, conversation_id: str, begun: Walk) -> Walk | Stuck | None:
