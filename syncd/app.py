@@ -14,7 +14,6 @@ from syncd.config.models import Account, OpenATSAccount, OpenTrainAccount, Setti
 from syncd.core.model import Instant
 from syncd.core.snapshot import Wanted
 from syncd.core.times import render_time
-from syncd.daemon import keep_up, run
 from syncd.engine.account import BaseMirror, Log, Mirror, Policy
 from syncd.engine.snapshot_round import SnapshotMirror
 from syncd.errors import DatabaseError, NoDatabaseError
@@ -29,6 +28,7 @@ from syncd.sources.opentrain import OpenTrain
 from syncd.store.apply import Recorded
 from syncd.store.opening import open_writer
 from syncd.store.writing import Announcer, StoreWriter
+from syncd.upkeep import keep_up
 
 _HOLDER_SECONDS = 5.0  # how long a holder may take to open or to close its door
 
@@ -207,6 +207,8 @@ def run_daemon(settings: Settings, reload: Callable[[], Settings]) -> None:
 
 
 async def _run_daemon(settings: Settings, reload: Callable[[], Settings]) -> None:
+    from syncd.daemon import run  # noqa: PLC0415 - a command that ends would wait for the scheduler's import
+
     asyncio.get_running_loop().set_default_executor(DetachedThreads())
     supervisor = Supervisor(os.environ)
     with stop_signals() as stopping:

@@ -25,6 +25,7 @@ from syncd.ops.starting import ignore_signal, until_taken
 from syncd.publish.address import follow_words, name_target
 from syncd.sources.heartbeat import send_heartbeat
 from syncd.store.figures import measure_files, read_figures, read_target_figures
+from syncd.upkeep import keep_up
 
 _AFTER_A_BUG_SECONDS = 60.0
 
@@ -206,18 +207,6 @@ class Daemon:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def keep_up(holder: Holder) -> None:
-    """Finish what an erasure left, and erase what is too old; to be done daily, and at each start of who holds."""
-    words = {"retention_days": holder.settings.store.retention_days}
-    try:
-        done = await holder.serve("upkeep", words, lambda _: None)
-    except SyncdError as error:
-        holder.log("upkeep.failed", level="error", error=str(error))
-        return
-    if done["rows"] or not done["clean"]:
-        holder.log("upkeep", rows=sum(done["rows"].values()), clean=done["clean"])
 
 
 def _build_service(supervisor: Supervisor, daemon: Daemon) -> Service:
