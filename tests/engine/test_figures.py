@@ -97,12 +97,12 @@ class TestStoring:
         return World.generate(1, conversations=50, messages=5_000, clock=clock)
 
     async def test_first_pass_costs_statements(self, rig: Rig) -> None:
-        """A message costs at most 6 statements, its trigger and its line in the search included, an answer 40."""
+        """A message costs one statement, which is the search's own, an answer at most ten."""
         with traced(rig) as statements:
             await rig.poll()
         messages, answers = rig.scalar("SELECT COUNT(*) FROM messages"), len(rig.sim.requests)
         assert messages == 5_000
-        assert len(statements) <= 6 * messages + 40 * answers
+        assert len(statements) <= messages + 10 * answers
         assert sum(statement == "COMMIT" for statement in statements) <= answers
 
     async def test_a_new_message_costs_as_much_whatever_is_held(self, rig: Rig) -> None:

@@ -1,11 +1,14 @@
 """The first pass: everything, identical, at hardly more than the least possible number of requests."""
 
+import asyncio
+from functools import partial
 from math import ceil
 
 import pytest
 
-from rig import Rig, SteeredClock
+from rig import Rig, SteeredClock, settled_world
 from syncd.simulator import World
+from syncd.simulator.exchange import Exchange
 
 LIMIT = 100
 
@@ -26,6 +29,28 @@ class TestWhole:
         assert rig.differences() == []
         assert len(rig.sim.requests) <= 1.25 * least_requests(rig.sim.world)
         assert rig.account()["state"] == "ok"
+
+
+class TestTheListsSecondWalk:
+    """What moved while the list was walked is met by walking it again."""
+
+    @pytest.fixture
+    def world(self, clock: SteeredClock) -> World:
+        """Three threads of a page."""
+        return settled_world(clock, (5, 5, 5))
+
+    @pytest.mark.anyio
+    async def test_does_not_wait_for_the_last_page(self, rig: Rig) -> None:
+        """A page that comes only when the list was walked again holds nothing up."""
+        waited: list[int] = []
+
+        async def hold(exchange: Exchange) -> None:
+            waited.append(len(await asyncio.to_thread(partial(rig.sim.requests.wait_for, 2, listing=True))))
+            await exchange.deliver(await exchange.ask())
+
+        rig.sim.faults.add("hold", hold, direction="newer")
+        outcome = await rig.poll()
+        assert (waited, outcome.trouble, rig.differences()) == ([2], None, [])
 
 
 def least_requests(world: World) -> int:
