@@ -16,7 +16,7 @@ import pytest
 from syncd.core.times import render_time
 from syncd.errors import DatabaseError
 from syncd.store.errands import run_errand
-from syncd.store.migrate import Migration, find_copies, load_migrations
+from syncd.store.migrate import Migration, find_copies, load_migrations, migrate
 from syncd.store.opening import open_writer
 from syncd.store.reading import connect_read_only
 
@@ -160,3 +160,12 @@ def test_no_migration_ends_its_own_transaction() -> None:
     for migration in load_migrations():
         assert not re.search(r"^\s*(BEGIN|COMMIT|ROLLBACK)\b", migration.script, re.MULTILINE | re.IGNORECASE)
         assert migration.script.rstrip().endswith(";")
+
+
+def test_what_sqlite_clears_is_as_it_was(path: Path) -> None:
+    """A migration does not change whether the connection overwrites what is deleted."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for setting in ("ON", "OFF"):
+            before = connection.execute(f"PRAGMA secure_delete = {setting}").fetchone()
+            migrate(connection, path, load_migrations())
+            assert connection.execute("PRAGMA secure_delete").fetchone() == before
