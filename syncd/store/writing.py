@@ -7,21 +7,16 @@ from collections.abc import Callable, Sequence
 from queue import Empty, Queue
 from sqlite3 import Connection
 from threading import Thread
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
-from syncd.core.held import HeldAccount
-from syncd.core.model import Instant
 from syncd.core.observations import Observation
-from syncd.core.outgoing import Outgoing
 from syncd.errors import DatabaseError, StoreTroubleError
-from syncd.protocols import Backlog, Clock
+from syncd.protocols import Clock
 from syncd.store.apply import Applied, Recorded, Transaction
-from syncd.store.backlog import load_backlog
-from syncd.store.held import load_account
 from syncd.store.jobs import Job, refuse_job, resolve_job, split_runs
 from syncd.store.opening import Writer
-from syncd.store.outbox import load_one, load_waiting
 from syncd.store.planning import apply
+from syncd.store.questions import Questions
 from syncd.store.refusals import is_doubtful, is_trouble, translated
 from syncd.store.unlogged import load_unlogged
 
@@ -38,7 +33,7 @@ class Announcer(Protocol):
         """One line for the events of an account that are about history, counted by kind."""
 
 
-class StoreWriter:
+class StoreWriter(Questions):
     """Fulfils protocols.Store on the one connection that writes.
 
     Observations that wait at the same time share a commit. Events are announced after it, in the order of their ids,
@@ -69,43 +64,9 @@ class StoreWriter:
         """Commit what the observation changes; the planner's answer. Raises StoreTroubleError."""
         return await self._ask(Job(self._future(), asyncio.get_running_loop(), observation=observation))
 
-    async def fetch_account(self, account: str) -> HeldAccount:
-        """The account as it is now."""
-        return cast("HeldAccount", await self.read(lambda connection: load_account(connection, account, 0)))
-
-    async def fetch_due(self, account: str, now: Instant, kinds: Sequence[str]) -> list[tuple[str, str]]:
-        """Kind and subject of all of these kinds that is owed and due, oldest first."""
-        marks = ", ".join("?" * len(kinds))
-        due = f"account = ? AND due_at <= ? AND kind IN ({marks})"
-        sql = f"SELECT kind, subject_id FROM _owed WHERE {due} ORDER BY due_at, rowid"  # noqa: S608 - question marks
-        found = await self.read(lambda connection: connection.execute(sql, (account, now, *kinds)).fetchall())
-        return [(kind, subject_id) for kind, subject_id in found]
-
-    async def fetch_backlog(self, account: str) -> Backlog:
-        """What stands between the account and the end of a comparison."""
-        return cast("Backlog", await self.read(lambda connection: load_backlog(connection, account)))
-
-    async def fetch_waiting(self, account: str) -> list[Outgoing]:
-        """The messages that are to be sent, or looked for, oldest first."""
-        return cast("list[Outgoing]", await self.read(lambda connection: load_waiting(connection, account)))
-
-    async def fetch_outgoing(self, account: str, id_: int) -> Outgoing | None:
-        """A message of the account's outbox."""
-        return cast("Outgoing | None", await self.read(lambda connection: load_one(connection, account, id_)))
-
     def rows_written(self, account: str) -> int:
         """How many rows of the account were written since the store was opened."""
         return self._rows[account]
-
-    async def fetch_accounts(self) -> list[str]:
-        """The names of all accounts that have rows and were not removed."""
-        sql = "SELECT account FROM accounts WHERE removed_at IS NULL"
-        return [name for (name,) in await self.read(lambda connection: connection.execute(sql).fetchall())]
-
-    async def count_unread(self) -> int:
-        """How many conversations of all present accounts are unread."""
-        sql = "SELECT COUNT(*) FROM conversations WHERE unread_count > 0 AND gone_at IS NULL"
-        return int(await self.read(lambda connection: connection.execute(sql).fetchone()[0]))
 
     async def sum_up_history(self, account: str) -> None:
         """Log in one line what the account's events about history are, and mark them as logged."""
