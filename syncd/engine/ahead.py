@@ -24,6 +24,7 @@ class Ahead:
         self._under = under
         self._conversation_id = conversation_id
         self._chain: deque[tuple[str, asyncio.Task[Page]]] = deque()  # the cursor that was asked for, its page
+        self._cursors: set[str] = set()
         self._direction: Direction = "newer"
         self._newest: Page | None = None
 
@@ -50,8 +51,9 @@ class Ahead:
         page = self._newest
         if page is None or page.next_cursor is None or len(page.messages) < page.limit or not self._has_room():
             return
-        if any(page.next_cursor == cursor for cursor, _ in self._chain):
+        if page.next_cursor in self._cursors:
             return  # it goes in circles, which is for the walk to say
+        self._cursors.add(page.next_cursor)
         task = asyncio.get_running_loop().create_task(self._ask(self._direction, page.next_cursor))
         self._chain.append((page.next_cursor, task))
         self._under.pages_ahead += 1
@@ -77,24 +79,27 @@ class Ahead:
         source = self._under.mirror.source
         return await self._under.ask(lambda: source.fetch_messages(self._conversation_id, direction, cursor))
 
-    async def _forget(self, *, at_once: bool = False) -> None:
+    async def _forget(self) -> None:
         """Let what is on its way end: a request that is cancelled costs its connection."""
         tasks = {task for _, task in self._chain}
         self._under.pages_ahead -= len(tasks)
         self._chain.clear()
         self._newest = None
         try:
-            if tasks and not at_once:
+            if tasks:
                 await asyncio.wait(tasks)
         finally:
             for task in tasks:
                 task.cancel()
         for task in tasks:
             with suppress(SyncdError, asyncio.CancelledError):  # what it raised was said where it matters
-                await task
+                task.result()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        await self._forget(at_once=kind is not None)
+        if kind is not None:
+            for asked in self._chain:
+                asked[1].cancel()
+        await self._forget()

@@ -14,7 +14,7 @@ import msgspec
 from benchmarks.server import PREFIX
 
 Ask = Callable[[str], Awaitable[Any]]
-_HEADERS = {"Authorization": "Bearer ot_pat_bench_0123456789abcdef", "Accept": "application/json"}
+HEADERS = {"Authorization": "Bearer ot_pat_bench_0123456789abcdef", "Accept": "application/json"}
 
 
 class Socket(asyncio.Protocol):
@@ -44,7 +44,7 @@ class Socket(asyncio.Protocol):
         self._received.clear()
         self._wanted = -1
         self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        head = "".join(f"{name}: {value}\r\n" for name, value in _HEADERS.items())
+        head = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
         self._transport.write(f"GET {PREFIX}{target} HTTP/1.1\r\nHost: bench\r\n{head}\r\n".encode())
         return msgspec.json.decode(await self._answer)
 
@@ -96,7 +96,7 @@ async def fetch_raw(port: int, in_flight: int) -> int:
 async def fetch_httpx(port: int, in_flight: int) -> int:
     """By httpx at its best: a client for each connection, as a pool looks at each of them for each request."""
     base, verify = f"http://127.0.0.1:{port}{PREFIX}", httpx.create_ssl_context()
-    clients = [httpx.AsyncClient(headers=_HEADERS, verify=verify, trust_env=False) for _ in range(in_flight)]
+    clients = [httpx.AsyncClient(headers=HEADERS, verify=verify, trust_env=False) for _ in range(in_flight)]
     walk = Walk()
 
     async def labour(client: httpx.AsyncClient) -> None:

@@ -16,6 +16,7 @@ RAW: Final = "limit: fetch, raw sockets"
 HTTPX: Final = "limit: fetch, httpx"
 STORE: Final = "limit: store, executemany"
 INDEXED: Final = "limit: store, with syncd's indexes and search"
+TOGETHER: Final = "limit: both at once, in one process"
 PLAIN: Final = "plain script"
 DLT: Final = "dlt"
 
@@ -62,6 +63,10 @@ def _store_indexed(_server: Server, folder: Path) -> Command:
     return module("benchmarks.storing", str(folder / _SYNCD_DATABASE), str(folder / "indexed.db"), "indexed")
 
 
+def _together(server: Server, folder: Path) -> Command:
+    return module("benchmarks.together", str(server.port), str(IN_FLIGHT), str(folder / "together.db"))
+
+
 def _plain(server: Server, folder: Path) -> Command:
     return module("benchmarks.plain_script", server.url, TOKEN, str(folder / "plain.db"))
 
@@ -78,6 +83,7 @@ LIMITS: Final = (
     Tool(HTTPX, _fetch("httpx")),
     Tool(STORE, _store),
     Tool(INDEXED, _store_indexed),
+    Tool(TOGETHER, _together, "together.db"),
 )
 MIRRORS: Final = (
     Tool(SYNCD, _syncd, _SYNCD_DATABASE),
