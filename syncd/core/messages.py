@@ -13,7 +13,7 @@ from syncd.core.observations import Look, PageRead
 from syncd.core.plan import Plan, SuspectUnseen
 from syncd.core.settling import Debt, count_entry, find_debt, last_place, settle
 from syncd.core.thread import Fresh, Thread
-from syncd.core.walk import Reached, advance, begin, is_explained
+from syncd.core.walk import Reached, advance, begin, identify, is_explained
 
 
 class Stuck(Struct, frozen=True):
@@ -113,7 +113,7 @@ def _followed(held: HeldThread, plan: Plan, reached: Reached, read: PageRead, me
         plan = replace(plan, suspect=suspect)
     thread = replace(
         thread,
-        sought=(debt.entry.last_message_id, debt.entry.updated_at),
+        sought=walk.sought or identify(debt.entry),
         whole_since=thread.whole_since or read.now,
     )
     rest = replace(debt.errand, verify=debt.errand.verify and not walk.verify, want=None)

@@ -31,7 +31,8 @@ class Walk(Struct, frozen=True, kw_only=True, omit_defaults=True):
     that is proved. `high` is the newest place met. `verify`: what is held and was not met is suspected to be deleted;
     `since` is the number of the last transaction before the walk, as later rows can't be missing. `restarts` counts
     dead cursors. `last`: the last message of the entry that an explanation is sought for; a newer message makes it
-    pointless.
+    pointless. `sought`: the entry (last message, updated_at) when the walk began; what a later one tells of may have
+    happened behind the walk.
     """
 
     direction: Direction
@@ -44,6 +45,7 @@ class Walk(Struct, frozen=True, kw_only=True, omit_defaults=True):
     since: int = 0
     restarts: int = 0
     last: str | None = None
+    sought: tuple[str | None, Instant | None] | None = None
 
 
 class Fresh(Struct, frozen=True, kw_only=True, array_like=True):

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from syncd.core.answers import Page
-from syncd.core.model import Conversation, Key
+from syncd.core.model import Conversation, Instant, Key
 from syncd.core.thread import Errand, Goal, StartProof, Thread, Walk
 
 
@@ -45,6 +45,16 @@ def begin(thread: Thread, errand: Errand, entry: Conversation, last: Key | None,
     walk = thread.walk
     if walk is not None and (walk.goal != "explain" or walk.last == entry.last_message_id):
         return walk
+    walk = _choose(thread, errand, entry, last, change_id)
+    return None if walk is None else replace(walk, sought=identify(entry))
+
+
+def identify(entry: Conversation) -> tuple[str | None, Instant | None]:
+    """What tells an entry of the list from a later one of the same conversation."""
+    return (entry.last_message_id, entry.updated_at)
+
+
+def _choose(thread: Thread, errand: Errand, entry: Conversation, last: Key | None, change_id: int) -> Walk | None:
     if errand.verify:
         return Walk(direction="newer", goal="fill", verify=True, since=change_id)
     if entry.last_message_id is None and errand.want is None:
@@ -58,7 +68,7 @@ def begin(thread: Thread, errand: Errand, entry: Conversation, last: Key | None,
 
 def _follow(thread: Thread, entry: Conversation, last: Key | None, change_id: int) -> Walk | None:
     """What a thread that was whole needs to be so again, now that the list shows this entry."""
-    if thread.sought == (entry.last_message_id, entry.updated_at):
+    if thread.sought == identify(entry):
         return None
     if not holds(thread, last):
         return _tail(thread)
@@ -165,7 +175,15 @@ def _start_proof(sight: _Sight) -> StartProof:
 
 def _turned(walk: Walk, goal: Goal, last_id: str | None) -> Walk:
     """The same comparison, gone about from the newest page backwards."""
-    return Walk(direction="older", goal=goal, verify=walk.verify, since=walk.since, high=walk.high, last=last_id)
+    return Walk(
+        direction="older",
+        goal=goal,
+        verify=walk.verify,
+        since=walk.since,
+        high=walk.high,
+        last=last_id,
+        sought=walk.sought,
+    )
 
 
 def _backwards(thread: Thread, walk: Walk, sight: _Sight) -> Reached:

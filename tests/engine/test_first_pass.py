@@ -53,6 +53,36 @@ class TestTheListsSecondWalk:
         assert (waited, outcome.trouble, rig.differences()) == ([2], None, [])
 
 
+class TestAnEditMeanwhile:
+    """An entry of the list says nothing of pages that were fetched before it."""
+
+    @pytest.fixture
+    def world(self, clock: SteeredClock) -> World:
+        """A thread of three pages, and a short one."""
+        return settled_world(clock, (250, 5))
+
+    @pytest.mark.anyio
+    async def test_of_what_was_fetched_is_found(self, rig: Rig) -> None:
+        """A message of the second page is edited, and the list walked again, before the last page comes."""
+        thread = rig.sim.world.longest()
+
+        async def edit(exchange: Exchange) -> None:
+            await asyncio.to_thread(partial(rig.sim.requests.wait_for, 2, conversation=thread))
+            rig.clock.advance(5)
+            rig.sim.world.edit_message(thread, rig.sim.world.conversations[thread].messages[160].id, "Otherwise.")
+            await exchange.deliver(await exchange.ask())
+
+        async def hold(exchange: Exchange) -> None:
+            await asyncio.to_thread(partial(rig.sim.requests.wait_for, 2, listing=True))
+            await exchange.deliver(await exchange.ask())
+
+        rig.sim.faults.add("edit", edit, listing=True, skip=1)
+        rig.sim.faults.add("hold", hold, conversation=thread, skip=2)
+        await rig.poll()
+        assert rig.differences() == []
+        assert rig.scalar("SELECT count(*) FROM message_revisions") == 1
+
+
 def least_requests(world: World) -> int:
     """Who, the list's pages, each conversation's pages, each proposal and transcript once, the jobs' pages."""
     truth = world.truth()
