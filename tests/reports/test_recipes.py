@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -30,7 +31,9 @@ def test_sqlmodel_reads_the_mirror(world: World, capsys: pytest.CaptureFixture[s
     recipe = text.partition("# SQLModel, ")[2].partition("\n")[2].partition("```")[0]
     assert "/var/lib/syncd/syncd.db" in recipe
     world.insert("jobs", id="j1", title="Labeller")
-    exec(recipe.replace("/var/lib/syncd/syncd.db", str(world.path)), {})  # noqa: S102 - our own README
+    names: dict[str, Any] = {}
+    exec(recipe.replace("/var/lib/syncd/syncd.db", str(world.path)), names)  # noqa: S102 - our own README
+    names["engine"].dispose()
     assert capsys.readouterr().out == "Labeller 2\n"
 
 

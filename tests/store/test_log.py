@@ -19,7 +19,6 @@ _ROW_BYTES = 300_000
 def writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Writer]:
     """One whose log is long when it takes a megabyte."""
     monkeypatch.setattr(opening, "LOG_BYTES", _BOUND)
-    monkeypatch.setattr(opening, "_READERS_MS", 100)
     with open_writer(tmp_path / "syncd.db") as writer:
         yield writer
 
@@ -73,8 +72,9 @@ def test_readers_who_overlap_do_not_make_it_grow(writer: Writer) -> None:
         assert max(write(writer, number) for number in range(40)) < _BOUND + 2 * _ROW_BYTES
 
 
-def test_a_reader_who_stays_is_waited_for_seldom(writer: Writer) -> None:
+def test_a_reader_who_stays_is_waited_for_seldom(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     """One who reads for hours is waited for once for each megabyte, no oftener; when he is gone it is emptied."""
+    monkeypatch.setattr(opening, "_READERS_MS", 100)
     asked: list[str] = []
     writer.connection.set_trace_callback(lambda sql: asked.append(sql) if "wal_checkpoint" in sql else None)
     with closing(sqlite3.connect(writer.path, isolation_level=None)) as reader:
