@@ -11,20 +11,16 @@ from typing import Any
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from syncd.config.models import Settings
-from syncd.core.health import HEALTHY
-from syncd.core.pacing import next_interval
-from syncd.core.times import seconds_between
-from syncd.engine.account import BaseMirror
-from syncd.engine.outcome import Outcome
+from syncd.core.account import HEALTHY
+from syncd.core.times import next_interval, seconds_between
+from syncd.engine.account import BaseMirror, Outcome
 from syncd.errors import ConfigError, StoreTroubleError, SyncdError
 from syncd.holder import Holder
-from syncd.ops.companion import Companion
-from syncd.ops.notify import Supervisor
-from syncd.ops.service import Meter, Outlets, Service, Wishes
-from syncd.ops.starting import ignore_signal, until_taken
+from syncd.ops.processes import Companion, ignore_signal, until_taken
+from syncd.ops.service import Meter, Outlets, Service, Supervisor, Wishes
 from syncd.publish.address import follow_words, name_target
 from syncd.sources.heartbeat import send_heartbeat
-from syncd.store.figures import measure_files, read_figures, read_target_figures
+from syncd.store.read import measure_files, read_figures, read_target_figures
 from syncd.upkeep import keep_up
 
 _AFTER_A_BUG_SECONDS = 60.0

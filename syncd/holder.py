@@ -7,24 +7,22 @@ from dataclasses import asdict
 from typing import Any
 
 from syncd.config.models import Account, Settings
-from syncd.config.names import check_names
+from syncd.config.places import check_names
 from syncd.core.observations import Accepted, Opened, Removed
 from syncd.core.plan import PollCost
-from syncd.engine.account import BaseMirror, Log, Mirror
-from syncd.engine.outbox import Courier, Desk
-from syncd.engine.outcome import Outcome
-from syncd.engine.polling import poll_any
-from syncd.engine.sending import VERBS as SENDING
-from syncd.engine.sending import Verb as SendingVerb
-from syncd.engine.sending import deliver
+from syncd.engine.account import BaseMirror, Log, Mirror, Outcome
+from syncd.engine.outbox import VERBS as SENDING
+from syncd.engine.outbox import Courier, Desk, deliver
+from syncd.engine.outbox import Verb as SendingVerb
+from syncd.engine.poll import poll_any
 from syncd.errors import StoreTroubleError, SyncdError, UsageError
 from syncd.ops.disk import check_disk, is_log_too_long
 from syncd.ops.door import Door, Progress
-from syncd.ops.rest import Rest
+from syncd.ops.processes import Rest
 from syncd.protocols import Clock
-from syncd.store.errands import ERRANDS, REWRITING, run_errand
-from syncd.store.health import empty_log
-from syncd.store.writing import StoreWriter
+from syncd.store.commands import ERRANDS, REWRITING, run_errand
+from syncd.store.database import empty_log
+from syncd.store.writer import StoreWriter
 
 Build = Callable[[Account], BaseMirror]
 

@@ -5,12 +5,25 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from syncd.core.answers import ChangePage, Dossier, DossierPage, EntryPage, Identity, JobPage, Page, Transcript
-from syncd.core.held import HeldAccount
-from syncd.core.model import Instant, Message
-from syncd.core.observations import Observation
-from syncd.core.outgoing import Outgoing
-from syncd.core.snapshot import NotModified, Roster, Snapshot, Subject, SubjectKind
+from syncd.core.model import (
+    ChangePage,
+    Dossier,
+    DossierPage,
+    EntryPage,
+    Identity,
+    Instant,
+    JobPage,
+    Message,
+    NotModified,
+    Outgoing,
+    Page,
+    Roster,
+    Snapshot,
+    Subject,
+    SubjectKind,
+    Transcript,
+)
+from syncd.core.observations import HeldAccount, Observation
 
 Direction = Literal["older", "newer"]
 

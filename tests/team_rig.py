@@ -5,16 +5,15 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from rig import QUICK, Announcements, Rig
+from syncd.core.model import Wanted
 from syncd.core.observations import Opened
-from syncd.core.snapshot import Wanted
-from syncd.engine.outcome import Outcome
-from syncd.engine.snapshot import poll_snapshot
-from syncd.engine.snapshot_round import SnapshotMirror
+from syncd.engine.account import Outcome
+from syncd.engine.chats import SnapshotMirror, poll_snapshot
 from syncd.simulator import Team
 from syncd.sources.http import PoliteClient
 from syncd.sources.openats import OpenATS
-from syncd.store.opening import open_writer
-from syncd.store.writing import StoreWriter
+from syncd.store.migrate import open_writer
+from syncd.store.writer import StoreWriter
 from team_oracle import team_differences
 
 

@@ -4,8 +4,7 @@ from collections import Counter
 from typing import Any
 
 from rig import Rig, Row
-from syncd.engine.outbox import Courier, Desk
-from syncd.engine.sending import VERBS, deliver
+from syncd.engine.outbox import VERBS, Courier, Desk, deliver
 
 
 class Writer:

@@ -9,17 +9,14 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from syncd.cli.database import find_database
-from syncd.cli.options import JsonOption, Places, new_family, with_places
-from syncd.cli.render import print_json
-from syncd.cli.safe import make_safe
+from syncd.cli.options import JsonOption, Places, find_database, new_family, with_places
+from syncd.cli.terminal import make_safe, print_json
 from syncd.core.times import render_time
 from syncd.errors import UsageError
-from syncd.reports.export import Format, Snapshot, as_dict, write_export
-from syncd.reports.relations import Column, Relation, Rows, type_of
-from syncd.store.identity import fetch_version
-from syncd.store.read import Connection, open_snapshot
-from syncd.store.snapshot_reading import Source, read_change_id, read_source, read_sources
+from syncd.reports.export import Column, Format, Relation, Rows, Snapshot, as_dict, type_of, write_export
+from syncd.store.database import Connection, fetch_version
+from syncd.store.published import Source, read_change_id, read_source, read_sources
+from syncd.store.read import open_snapshot
 
 SinceOption = Annotated[
     int | None,

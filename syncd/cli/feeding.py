@@ -1,5 +1,7 @@
 """Following what happens: events."""
 
+import json
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -9,15 +11,21 @@ from typing import Annotated, Any
 
 import typer
 
-from syncd.cli.changing import run_errand
-from syncd.cli.database import check_account, find_database
-from syncd.cli.feed_command import run_on
-from syncd.cli.options import AccountOption, JsonOption, Places, new_family, with_places
-from syncd.cli.render import print_json_line
+from syncd.cli.options import (
+    AccountOption,
+    JsonOption,
+    Places,
+    check_account,
+    find_database,
+    new_family,
+    run_errand,
+    with_places,
+)
+from syncd.cli.terminal import print_json_line
 from syncd.errors import SyncdError, UsageError
-from syncd.store.claims import claiming
-from syncd.store.feed import Choice, Look, read_consumer, read_feed, read_version, retry_wait
-from syncd.store.read import Database, open_feed
+from syncd.store.database import Database
+from syncd.store.feed import Choice, Look, claiming, read_consumer, read_feed, read_version, retry_wait
+from syncd.store.read import open_feed
 
 _LOOK_SECONDS = 0.2
 """How often a follower asks whether anything was committed: it costs one number, no page."""
@@ -158,3 +166,27 @@ class Reader:
             return {}
         words = {"name": self._name, "event_id": self._place, "from_start": self._from_start} | error
         return run_errand(self._places, self._database, "consumer", words)
+
+
+# Run somebody's command on an event.
+
+
+def run_on(command: list[str], line: dict[str, Any]) -> str | None:
+    """Give the event to the command on standard input; what went wrong in one line, or None.
+
+    The command may leave its input unread. Raises UsageError when it can't be started at all.
+    """
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - the user's own command
+    except OSError as error:
+        raise UsageError(f"{command[0]} can't be run: {error.strerror}") from error
+    try:
+        process.communicate((json.dumps(line, ensure_ascii=False) + "\n").encode(errors="surrogatepass"))
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if process.returncode == 0:
+        return None
+    how = f"ended with {process.returncode}" if process.returncode > 0 else f"was ended by signal {-process.returncode}"
+    return f"{command[0]} {how}"

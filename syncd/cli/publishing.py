@@ -12,12 +12,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import typer
 
-from syncd.cli.changing import run_errand
-from syncd.cli.database import find_database
-from syncd.cli.options import JsonOption, Places, new_family, with_places
-from syncd.cli.render import print_json
+from syncd.cli.options import JsonOption, Places, find_database, new_family, run_errand, with_places
 from syncd.cli.running import configure_logs, load_settings
-from syncd.cli.safe import make_safe
+from syncd.cli.terminal import make_safe, print_json
 from syncd.config.credentials import resolve_password
 from syncd.core.times import render_time
 from syncd.errors import SyncdError, UsageError
@@ -28,8 +25,7 @@ if TYPE_CHECKING:  # slow to import, and only wanted here and there
     from collections.abc import Callable
 
     from syncd.config.models import PublishSettings
-    from syncd.publish.connection import Line
-    from syncd.publish.patience import Patience
+    from syncd.publish.postgres import Line, Patience
     from syncd.publish.publisher import Done, Publisher
 
 app = new_family()
@@ -125,7 +121,7 @@ def connect_target(chosen: "PublishSettings") -> "Line":
     """Connect, with the password that is configured; raises PublishError, ConfigError."""
     _check_installation()
     from syncd import logs
-    from syncd.publish.connection import connect
+    from syncd.publish.postgres import connect
 
     secret = resolve_password(chosen, os.environ)
     password = None if secret is None else secret.reveal()
@@ -158,7 +154,7 @@ class _Work:
     def run(self, *, follow: bool, take_over: bool, until_eof: bool, as_json: bool) -> None:
         """Publish once, or until a signal; raises KeyboardInterrupt where that was Ctrl-C or broke a single run off."""
         _check_installation()
-        from syncd.publish.patience import Patience
+        from syncd.publish.postgres import Patience
         from syncd.publish.publisher import Publisher
 
         patience = Patience()
@@ -195,7 +191,7 @@ class _Work:
 
     def _follow(self, publisher: "Publisher", changes: Changes, patience: "Patience", *, until_eof: bool) -> None:
         from syncd import logs
-        from syncd.publish.following import LOOK_SECONDS, TOLD_LOOK_SECONDS, Follower
+        from syncd.publish.follower import LOOK_SECONDS, TOLD_LOOK_SECONDS, Follower
 
         def log(event: str, *, level: str = "info", **fields: Any) -> None:
             getattr(logs.get_logger(), level)(event, target=self._target, **fields)

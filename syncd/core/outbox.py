@@ -1,31 +1,14 @@
-"""What an outgoing message does next. Pure: rows in, plans out.
-
-queued → sending → sent | failed | queued again (it surely never left); what may have arrived stays `sending` until the
-conversation was read: found, it is sent; not found in two looks a minute apart, it is unconfirmed. A queued one that
-is late is expired, and a person may cancel it. Only a person sends an unconfirmed one again.
-"""
+"""What an outgoing message does next. Pure: rows in, plans out."""
 
 from collections.abc import Iterable
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from syncd.core.comparing import message_event
-from syncd.core.entries import plan_entries
-from syncd.core.held import HeldEntries, HeldThread
-from syncd.core.model import Conversation, Instant, Message
-from syncd.core.observations import Entries
-from syncd.core.outbox_seen import (
-    Answered,
-    Attempted,
-    Candidate,
-    Found,
-    HeldOutbox,
-    Looked,
-    Ordered,
-    Queued,
-    Unanswered,
-)
-from syncd.core.outgoing import Outgoing, normal
+from syncd.core.conversation import message_event
+from syncd.core.listing import plan_entries
+from syncd.core.model import Conversation, Instant, Message, Outgoing, normal
+from syncd.core.observations import Entries, HeldEntries, HeldThread, Observation
 from syncd.core.plan import Plan
 from syncd.core.times import after, seconds_between
 from syncd.errors import (
@@ -38,6 +21,94 @@ from syncd.errors import (
     UnreachableError,
     UsageError,
 )
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """A message of the viewer's that no row of the outbox claims; `first_seen_at` None: it is not held."""
+
+    message: Message
+    first_seen_at: Instant | None = None
+
+
+class HeldOutbox(Struct, frozen=True, kw_only=True):
+    """One conversation's outbox, as far as a plan needs it.
+
+    `outgoing`: the row asked for; `next_id`: the number of the next one. `open`: the rows that are sending or
+    unconfirmed. `candidates`: messages held that may be theirs. `claimed`: messages that rows have found. `thread`:
+    the conversation with those of the messages asked for that are held.
+    """
+
+    thread: HeldThread
+    next_id: int
+    outgoing: Outgoing | None = None
+    open: tuple[Outgoing, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    claimed: frozenset[str] = frozenset()
+
+
+class Queued(Observation, frozen=True, kw_only=True):
+    """Somebody wants a text sent; the same `key` is the same wish."""
+
+    conversation_id: str
+    content: str
+    key: str | None = None
+
+
+class Attempted(Observation, frozen=True, kw_only=True):
+    """The message's turn has come: it is to be sent now."""
+
+    id: int
+
+
+class Answered(Observation, frozen=True, kw_only=True):
+    """The server took the message, and answered with it."""
+
+    id: int
+    message: Message
+
+
+class Unanswered(Observation, frozen=True, kw_only=True):
+    """The attempt brought no message; `state` is what becomes of it, `error` what to tell a person."""
+
+    id: int
+    state: str
+    error: str
+
+
+class Looked(Observation, frozen=True, kw_only=True):
+    """A conversation was read back beyond the attempts, to see what of the messages `ids` has arrived.
+
+    `gone`: the server is well, and has no such conversation for us.
+    """
+
+    conversation_id: str
+    ids: frozenset[int]
+    messages: tuple[Message, ...]
+    server_time: Instant
+    gone: bool = False
+
+
+class Ordered(Observation, frozen=True, kw_only=True):
+    """A person cancels the message, or wants it sent (again)."""
+
+    id: int
+    again: bool
+
+
+class Found(Observation, frozen=True, kw_only=True):
+    """A proposal's conversation was opened or found; `entry` None: the list does not show it yet."""
+
+    conversation_id: str
+    proposal_id: str
+    entry: Conversation | None
+
+
+# What an outgoing message does next. Pure: rows in, plans out.
+#
+# queued → sending → sent | failed | queued again (it surely never left); what may have arrived stays `sending` until
+# the conversation was read: found, it is sent; not found in two looks a minute apart, it is unconfirmed. A queued one
+# that is late is expired, and a person may cancel it. Only a person sends an unconfirmed one again.
+
 
 EXPIRES_SECONDS = 3600.0
 """How long a queued message waits before it is given up, in seconds."""
@@ -245,3 +316,31 @@ def plan_found(held: HeldEntries, found: Found) -> Plan:
         entry = Conversation(id=found.conversation_id, bucket="proposal", proposal_id=found.proposal_id)
     seen = Entries(account=found.account, now=found.now, entries=(entry,), server_time=found.now)
     return plan_entries(held, seen)
+
+
+# What a person can do about a refused message or conversation; the server's own words go with it.
+
+
+_ADVICE = {
+    "account_claim_required": "claim the account first",
+    "message_policy_blocked": "the server's policy forbids this text; write it in another way",
+    "employer_first_message_required": "the employer has to write first in this conversation",
+    "read_only_conversation": "this conversation takes no messages any more",
+    "message_blocked": "the server takes no messages to this person",
+    "proposal_not_ready_for_messaging": "this proposal can't be written to yet",
+    "feature_disabled": "messages through the API are switched off for this account; ask OpenTrain to switch them on",
+}
+_ADVICE_BY_STATUS = {
+    400: "the server takes no such message; change it",
+    403: "the token may not write here",
+    404: "the server knows no such conversation or proposal",
+}
+_MISSING_SCOPE = "the token lacks the scope messages:write; give the account one that has it"
+
+
+def advise(error: FetchError, *, may_write: bool) -> str:
+    """The refusal in one line: what to do, then the server's reason. `may_write`: the token has the scope."""
+    known = _ADVICE.get(error.reason) or _ADVICE_BY_STATUS.get(error.status or 0) or "the server refuses it"
+    advice = _MISSING_SCOPE if error.status == 403 and not may_write else known  # noqa: PLR2004 - HTTP's own number
+    request = f", request {error.request_id}" if error.request_id else ""
+    return f"{advice} ({error.said or error.reason}{request})"

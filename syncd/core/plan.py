@@ -5,10 +5,8 @@ from typing import Any
 from msgspec import Struct, json
 from msgspec.structs import replace
 
-from syncd.core.model import Event, Instant, Row
-from syncd.core.outgoing import Outgoing
-from syncd.core.snapshot import Chat
-from syncd.core.thread import Errand, Thread
+from syncd.core.model import Chat, Event, Instant, Outgoing, Row
+from syncd.core.walk import Errand, Thread
 
 
 class Revision(Struct, frozen=True, kw_only=True):

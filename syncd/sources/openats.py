@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import quote
 
-from syncd.core.snapshot import NotModified, Roster, Snapshot, Subject, SubjectKind
+from syncd.core.model import NotModified, Roster, Snapshot, Subject, SubjectKind
 from syncd.errors import NotFoundError, ProtocolError
 from syncd.sources import openats_parse as parse
 from syncd.sources.answers import parsed

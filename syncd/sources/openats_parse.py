@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from syncd.core.model import Candidate, Job, Message
-from syncd.core.snapshot import Roster, Snapshot, Subject, SubjectKind, chat_id
+from syncd.core.model import Candidate, Job, Message, Roster, Snapshot, Subject, SubjectKind, chat_id
 from syncd.sources.answers import Answer
 from syncd.sources.wire import Fields, parse_list, shape_error, unique
 

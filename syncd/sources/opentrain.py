@@ -6,8 +6,7 @@ from urllib.parse import quote
 
 from msgspec.json import Decoder
 
-from syncd.core.answers import ChangePage, Dossier, DossierPage, EntryPage, Identity, JobPage, Page, Transcript
-from syncd.core.model import Message
+from syncd.core.model import ChangePage, Dossier, DossierPage, EntryPage, Identity, JobPage, Message, Page, Transcript
 from syncd.errors import NotFoundError
 from syncd.protocols import Direction
 from syncd.sources import opentrain_hiring as hiring

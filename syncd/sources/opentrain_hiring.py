@@ -7,8 +7,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from syncd.core.answers import Dossier, DossierPage, JobPage, Transcript
-from syncd.core.model import Candidate, Interview, InterviewMessage, Job, Proposal
+from syncd.core.model import (
+    Candidate,
+    Dossier,
+    DossierPage,
+    Interview,
+    InterviewMessage,
+    Job,
+    JobPage,
+    Proposal,
+    Transcript,
+)
 from syncd.errors import NotFoundError
 from syncd.sources.answers import Answer
 from syncd.sources.wire import Fields, parse_cursor, parse_list, unique

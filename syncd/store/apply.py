@@ -3,15 +3,14 @@
 from sqlite3 import Connection
 from typing import Any
 
-from msgspec import Struct, json
+from msgspec import Struct, convert, json
 
 from syncd.core.model import Event, Instant
 from syncd.core.plan import Owed, Plan, SyncRun, renewed
 from syncd.store import rows
-from syncd.store.held import load_owed
-from syncd.store.indexing import Text, index_texts
+from syncd.store.index import Text, find_new_texts, index_texts
+from syncd.store.load import load_owed
 from syncd.store.outbox import write_outgoing
-from syncd.store.texts import find_new_texts
 
 
 class Recorded(Struct, frozen=True, kw_only=True):
@@ -248,3 +247,24 @@ def _write_run(transaction: Transaction, account: str, run: SyncRun) -> int:
         ),
     )
     return run.id or result.lastrowid or 0
+
+
+# Events that were committed and have had no log line yet.
+
+
+_FIELDS = ("kind", "conversation_id", "message_id", "proposal_id", "occurred_at")
+_UNLOGGED = (
+    "SELECT id, account, data, kind, conversation_id, message_id, proposal_id, occurred_at"
+    " FROM events WHERE logged_at IS NULL AND baseline = 0 ORDER BY id"
+)
+
+
+def load_unlogged(connection: Connection) -> list[Recorded]:
+    """What a crash left between its commit and its log line, oldest first."""
+    return [
+        Recorded(id=id_, account=account, event=convert(fields | {"data": json.decode(data)}, Event))
+        for id_, account, data, fields in (
+            (row[0], row[1], row[2] or "{}", dict(zip(_FIELDS, row[3:], strict=True)))
+            for row in connection.execute(_UNLOGGED).fetchall()
+        )
+    ]

@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from sqlite3 import Connection
 
-from syncd.core.model import Instant, Message
-from syncd.core.outbox_seen import Candidate, HeldOutbox
-from syncd.core.outgoing import Outgoing
+from syncd.core.model import Instant, Message, Outgoing
+from syncd.core.outbox import Candidate, HeldOutbox
 from syncd.store import rows
-from syncd.store.held_thread import load_thread
+from syncd.store.load import load_thread
 
 _PUBLIC = (
     "id",

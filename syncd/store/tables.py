@@ -1,8 +1,4 @@
-"""The mirrored tables' columns, named once in Python; the migrations make the tables, a test holds the two together.
-
-Times are UTC text, booleans 0 or 1, `change_id` is the number of the transaction that last changed the row.
-What syncd itself records is in `own_tables`.
-"""
+"""The catalogue: every table's columns, named once in Python; the migrations make the tables, a test compares them."""
 
 from typing import ClassVar
 
@@ -194,3 +190,246 @@ class InterviewMessageRow(Row, table=True):
     change_id: int
     gone_at: str | None = None
     extra: str | None = None
+
+
+# The columns of what syncd itself records: failures, events, outbox, runs, and (with `_`) the engine's memory.
+
+
+class FailureRow(Row, table=True):
+    """Something that could not be fetched, why, and when it is tried again."""
+
+    __tablename__ = "failures"
+    account: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    subject_id: str = Field(primary_key=True)
+    reason: str | None = None
+    request_id: str | None = None
+    tries: int | None = None
+    first_failed_at: str | None = None
+    next_try_at: str | None = None
+    change_id: int
+
+
+class EventRow(Row, table=True):
+    """A line of the change feed; `logged_at` is NULL until the log has it."""
+
+    __tablename__ = "events"
+    id: int | None = Field(default=None, primary_key=True)
+    account: str
+    kind: str
+    conversation_id: str | None = None
+    message_id: str | None = None
+    proposal_id: str | None = None
+    baseline: int = 0
+    occurred_at: str | None = None
+    recorded_at: str | None = None
+    logged_at: str | None = None
+    data: str | None = None
+    change_id: int
+
+
+class OutboxRow(Row, table=True):
+    """A message that syncd was asked to send; its text is gone once it was sent."""
+
+    __tablename__ = "outbox"
+    id: int | None = Field(default=None, primary_key=True)
+    account: str
+    conversation_id: str
+    content: str | None = None
+    state: str
+    created_at: str | None = None
+    expires_at: str | None = None
+    attempted_at: str | None = None
+    message_id: str | None = None
+    error: str | None = None
+    change_id: int
+
+
+class SyncRunRow(Row, table=True):
+    """A first pass, a reconcile or a manual sync."""
+
+    __tablename__ = "sync_runs"
+    id: int | None = Field(default=None, primary_key=True)
+    account: str
+    kind: str
+    started_at: str | None = None
+    finished_at: str | None = None
+    requests: int | None = None
+    rows_written: int | None = None
+    error: str | None = None
+    change_id: int
+
+
+class CounterRow(Row, table=True):
+    """A number that only grows."""
+
+    __tablename__ = "_counters"
+    name: str = Field(primary_key=True)
+    value: int
+
+
+class DeletionRow(Row, table=True):
+    """A deleted row: its table and its primary key as a JSON array."""
+
+    __tablename__ = "_deletions"
+    table_name: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    change_id: int
+
+
+class AccountStateRow(Row, table=True):
+    """The engine's memory of an account, as JSON."""
+
+    __tablename__ = "_accounts"
+    account: str = Field(primary_key=True)
+    state: str
+
+
+class ThreadStateRow(Row, table=True):
+    """The engine's memory of a conversation, as JSON."""
+
+    __tablename__ = "_threads"
+    account: str = Field(primary_key=True)
+    conversation_id: str = Field(primary_key=True)
+    state: str
+
+
+class OwedRow(Row, table=True):
+    """Something still to be fetched, and not before `due_at`."""
+
+    __tablename__ = "_owed"
+    account: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    subject_id: str = Field(primary_key=True)
+    version: int
+    due_at: str
+    payload: str | None = None
+
+
+class SeenRow(Row, table=True):
+    """A message seen by the re-walk of a conversation that is under way."""
+
+    __tablename__ = "_seen"
+    account: str = Field(primary_key=True)
+    conversation_id: str = Field(primary_key=True)
+    message_id: str = Field(primary_key=True)
+
+
+class SuspectRow(Row, table=True):
+    """Something that was absent once and becomes gone when that is proved."""
+
+    __tablename__ = "_suspects"
+    account: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    subject_id: str = Field(primary_key=True)
+    conversation_id: str | None = None
+    since: str
+
+
+class SearchDueRow(Row, table=True):
+    """A text that the search index does not yet hold as it is now; it is gone at the end of each transaction."""
+
+    __tablename__ = "_search_due"
+    number: int | None = Field(default=None, primary_key=True)
+    kind: str
+    account: str
+    owner_id: str
+    id: str
+    old_at: str | None = None
+
+
+class TextRow(Row, table=True):
+    """What the search index holds of a text; `number` is its row there, which counts by time."""
+
+    __tablename__ = "_texts"
+    arrival: int | None = Field(default=None, primary_key=True)
+    number: int = Field(unique=True)
+    account: str
+    kind: str
+    owner_id: str
+    id: str
+    place: str
+    sender: str
+    words: str
+
+
+class ConsumerRow(Row, table=True):
+    """Who follows the events, how far it has read, and how its command fails."""
+
+    __tablename__ = "_consumers"
+    name: str = Field(primary_key=True)
+    event_id: int
+    from_start: int = 0
+    updated_at: str
+    error: str | None = None
+    tries: int = 0
+    next_try_at: str | None = None
+
+
+class GapRow(Row, table=True):
+    """A run of events that were erased."""
+
+    __tablename__ = "_gaps"
+    first_id: int = Field(primary_key=True)
+    last_id: int
+    reason: str
+    erased_at: str
+
+
+class ErasedRow(Row, table=True):
+    """The id of something that was erased and is not mirrored again."""
+
+    __tablename__ = "_erased"
+    account: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    erased_at: str
+
+
+class ErasureRow(Row, table=True):
+    """An erasure whose traces in the file are still to be removed."""
+
+    __tablename__ = "_erasures"
+    id: int | None = Field(default=None, primary_key=True)
+    subject: str
+    begun_at: str
+
+
+class BackupRow(Row, table=True):
+    """A copy of the database that `backup` made."""
+
+    __tablename__ = "_backups"
+    path: str = Field(primary_key=True)
+    made_at: str
+
+
+class OutgoingRow(Row, table=True):
+    """What settles an outgoing message: its first attempt that may have arrived, and the first look in vain."""
+
+    __tablename__ = "_outbox"
+    id: int = Field(primary_key=True)
+    since: str | None = None
+    missed_at: str | None = None
+    key: str | None = None
+
+
+class LineageRow(Row, table=True):
+    """A time that the database was opened and then changed, from the transaction `change_id` on."""
+
+    __tablename__ = "_lineage"
+    mark: str = Field(primary_key=True)
+    change_id: int
+
+
+class PublishedRow(Row, table=True):
+    """How far the database has been published into a target, and what keeps it from going on."""
+
+    __tablename__ = "_published"
+    target: str = Field(primary_key=True)
+    follows: int = 0
+    place: int = 0
+    published_at: str | None = None
+    error: str | None = None
+    tries: int = 0
+    failing_since: str | None = None
+    next_try_at: str | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.million_world import make_world
 from benchmarks.report import Report, describe_machine, middle, say
-from syncd.core.words import parse_query
+from syncd.core.tokenizer import parse_query
 from syncd.store.read import reading
 from syncd.store.search import Wanted, search
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from syncd.core.counts import keep_newest
+from syncd.core.conversation import keep_newest
+from syncd.core.deletions import is_large
 from syncd.core.model import Conversation
 from syncd.core.plan import Owed, merged_extra, renewed
-from syncd.core.reconcile import is_large
-from syncd.core.thread import Errand, Fresh
+from syncd.core.walk import Errand, Fresh
 
 EARLY, LATE = "2026-06-12T09:00:00.000Z", "2026-06-12T10:00:00.000Z"
 

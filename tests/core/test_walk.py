@@ -7,10 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from syncd.core.answers import Page
-from syncd.core.model import Conversation, Key, Message
-from syncd.core.thread import Errand, Thread, Trail, Walk
-from syncd.core.walk import advance, after_dead_cursor, begin
+from syncd.core.model import Conversation, Key, Message, Page
+from syncd.core.walk import Errand, Thread, Trail, Walk, advance, after_dead_cursor, begin
 
 NOW = "2026-06-12T09:15:00.000Z"
 

@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from syncd.core.answers import Identity
-from syncd.core.entries import Surveyed
-from syncd.core.model import Conversation
+from syncd.core.listing import Surveyed
+from syncd.core.model import Conversation, Identity
 from syncd.core.observations import Entries, Identified, Look, Observation, Opened, UnreadList
 from syncd.store.apply import Transaction
-from syncd.store.opening import open_writer
-from syncd.store.planning import apply
+from syncd.store.migrate import open_writer
+from syncd.store.writer import apply
 
 NOW = "2026-06-12T09:15:00.000Z"
 SAID = Conversation(id="said", last_message_id="m", last_message_at=NOW, updated_at=NOW, proposal_id="p")

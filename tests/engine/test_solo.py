@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from syncd.engine.solo import Solo
+from syncd.engine.requests import Solo
 
 pytestmark = pytest.mark.anyio
 

@@ -14,12 +14,12 @@ from people import Run, World
 from syncd.app import hold
 from syncd.config.load import load
 from syncd.config.models import Settings
-from syncd.core.watch import find_stuck
+from syncd.core.watchdog import find_stuck
 from syncd.daemon import Daemon
-from syncd.ops.notify import Supervisor
+from syncd.ops.service import Supervisor
+from syncd.store.database import transact
 from syncd.store.erase import erase_rows, find_scope
-from syncd.store.feed import transact
-from syncd.store.opening import open_writer
+from syncd.store.migrate import open_writer
 
 
 def configure(world: World, *, retention_days: int = 0) -> Path:

@@ -8,18 +8,15 @@ import pytest
 
 from indexed import index_differences, note_texts
 from people import WHEN, Run, World
-from syncd.core.answers import Dossier, Page
-from syncd.core.model import Candidate, Conversation, Message, Proposal
+from syncd.core.model import Candidate, Conversation, Dossier, Message, Page, Proposal
 from syncd.core.observations import Entries, PageRead, ProposalRead
-from syncd.core.thread import Walk
-from syncd.store import scrub
+from syncd.core.walk import Walk
+from syncd.store import erase
 from syncd.store.apply import Transaction
-from syncd.store.erase import erase_rows, find_scope
-from syncd.store.feed import transact
-from syncd.store.opening import open_writer
-from syncd.store.planning import apply
-from syncd.store.reading import open_reader
-from syncd.store.scrub import finish_erasures
+from syncd.store.database import open_reader, transact
+from syncd.store.erase import erase_rows, find_scope, finish_erasures
+from syncd.store.migrate import open_writer
+from syncd.store.writer import apply
 
 SECRETS = ("Álvarez", "zanzibar", "slug of Ana", "Quetzal", "older words", "unsent draft", "elsewhere")
 NOW = "2026-11-01T00:00:00.000Z"
@@ -221,7 +218,7 @@ def test_an_owed_erasure_that_can_t_be_finished_is_said(
     run: Run, person: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A command that first has to finish what a crash left says in one line what keeps it, and can be tried again."""
-    monkeypatch.setattr("syncd.store.opening.BUSY_TIMEOUT_MS", 1)
+    monkeypatch.setattr("syncd.store.migrate.BUSY_TIMEOUT_MS", 1)
     with open_writer(person.path) as writer:
         scope = find_scope(writer.connection, "ot", "k1", None)
         transact(writer.connection, lambda: erase_rows(writer.connection, scope, NOW))
@@ -236,7 +233,7 @@ def test_an_owed_erasure_that_can_t_be_finished_is_said(
 
 def test_a_reader_in_the_way_is_said(person: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a reader needs the write-ahead log, the erasure stays owed; afterwards it is finished."""
-    monkeypatch.setattr(scrub, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(erase, "_PATIENCE_SECONDS", 0.0)
     with open_writer(person.path) as writer:
         database = writer.connection
         reader = open_reader(person.path)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from syncd.core.snapshot import Wanted
+from syncd.core.model import Wanted
 from syncd.sources.http import Manners
 from team_rig import TeamRig
 

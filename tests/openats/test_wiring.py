@@ -10,11 +10,11 @@ from rig import Announcements
 from syncd.app import RealClock, build_mirror
 from syncd.config.models import OpenATSAccount
 from syncd.core.observations import Opened
-from syncd.engine.outcome import Outcome
-from syncd.engine.polling import poll_any
+from syncd.engine.account import Outcome
+from syncd.engine.poll import poll_any
 from syncd.simulator import Simulator
-from syncd.store.opening import open_writer
-from syncd.store.writing import StoreWriter
+from syncd.store.migrate import open_writer
+from syncd.store.writer import StoreWriter
 
 pytestmark = pytest.mark.anyio
 

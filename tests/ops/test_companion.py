@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from syncd.ops.companion import Companion
+from syncd.ops.processes import Companion
 
 pytestmark = pytest.mark.anyio
 

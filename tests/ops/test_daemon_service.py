@@ -15,10 +15,9 @@ from typing import Any
 import pytest
 
 from rig import Rig, SteeredClock
-from syncd.core.watch import Progress
+from syncd.core.watchdog import Progress
 from syncd.ops.disk import check_room
-from syncd.ops.notify import Supervisor
-from syncd.ops.vigil import Vigil
+from syncd.ops.service import Supervisor, Vigil
 from syncd.simulator import Simulator, World
 
 

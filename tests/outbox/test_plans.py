@@ -7,9 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from syncd.core.held import HeldThread
-from syncd.core.model import Conversation, Message
+from syncd.core.model import Conversation, Message, Outgoing, check_text, normal
+from syncd.core.observations import HeldThread
 from syncd.core.outbox import (
+    Answered,
+    Attempted,
+    Candidate,
+    HeldOutbox,
+    Looked,
+    Ordered,
+    Queued,
+    Unanswered,
+    advise,
     look_delay,
     match,
     next_state,
@@ -20,12 +29,9 @@ from syncd.core.outbox import (
     plan_queued,
     plan_unanswered,
 )
-from syncd.core.outbox_seen import Answered, Attempted, Candidate, HeldOutbox, Looked, Ordered, Queued, Unanswered
-from syncd.core.outgoing import Outgoing, check_text, normal
 from syncd.core.plan import Account
-from syncd.core.refusals import advise
-from syncd.core.thread import Thread
 from syncd.core.times import after
+from syncd.core.walk import Thread
 from syncd.errors import (
     AuthError,
     FetchError,

@@ -10,11 +10,10 @@ from postgres import PostgresServer
 from publish.pair import TABLES
 from publish.station import Station
 from syncd.publish import publisher
-from syncd.publish.connection import connect
-from syncd.publish.patience import Patience
+from syncd.publish.postgres import Patience, connect
 from syncd.publish.publisher import Done, Publisher
 from syncd.store.erase import delete_rows, next_change
-from syncd.store.opening import open_writer
+from syncd.store.migrate import open_writer
 from syncd.store.published import Changes
 
 

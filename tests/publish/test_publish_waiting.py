@@ -5,9 +5,8 @@ from threading import Event
 from publish.station import Station
 from publish.test_publish_follow import is_there, say
 from rig import SteeredClock
-from syncd.publish.connection import connect
-from syncd.publish.following import TOLD_LOOK_SECONDS, Follower
-from syncd.publish.patience import Patience
+from syncd.publish.follower import TOLD_LOOK_SECONDS, Follower
+from syncd.publish.postgres import Patience, connect
 from syncd.publish.publisher import Publisher
 from syncd.store.published import Changes
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from syncd.core.answers import Change, Identity
-from syncd.core.model import Candidate, Job, Message, Proposal
+from syncd.core.model import Candidate, Change, Identity, Job, Message, Proposal
 from syncd.errors import NotFoundError, ProtocolError
 from syncd.sources import opentrain_hiring as hiring
 from syncd.sources import opentrain_parse as parse

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import DatabaseError, StoreTroubleError
-from syncd.store.migrate import load_migrations
-from syncd.store.opening import Writer, open_writer
-from syncd.store.reading import open_reader
+from syncd.store.database import open_reader
+from syncd.store.migrate import Writer, load_migrations, open_writer
 
 
 @pytest.fixture
