@@ -7,8 +7,6 @@ from msgspec import Struct
 
 from syncd.core.model import (
     ChangePage,
-    Dossier,
-    DossierPage,
     EntryPage,
     Identity,
     Instant,
@@ -17,10 +15,12 @@ from syncd.core.model import (
     NotModified,
     Outgoing,
     Page,
-    Roster,
+    ProposalPage,
+    ProposalWithCandidate,
     Snapshot,
     Subject,
     SubjectKind,
+    SubjectList,
     Transcript,
 )
 from syncd.core.observations import HeldAccount, Observation
@@ -113,7 +113,7 @@ class PagedSource(Source, ChangeFeed, Protocol):
     async def fetch_messages(self, conversation_id: str, direction: Direction, cursor: str | None) -> Page:
         """A page of one conversation's messages."""
 
-    async def fetch_proposal(self, proposal_id: str) -> Dossier:
+    async def fetch_proposal(self, proposal_id: str) -> ProposalWithCandidate:
         """A proposal with its candidate."""
 
     async def fetch_interview(self, proposal_id: str) -> Transcript:
@@ -122,7 +122,7 @@ class PagedSource(Source, ChangeFeed, Protocol):
     async def fetch_jobs(self, cursor: str | None) -> JobPage:
         """A page of the owner's jobs."""
 
-    async def fetch_job_proposals(self, job_id: str, cursor: str | None) -> DossierPage:
+    async def fetch_job_proposals(self, job_id: str, cursor: str | None) -> ProposalPage:
         """A page of one job's proposals, newest first."""
 
 
@@ -132,13 +132,13 @@ class SnapshotSource(Source, Protocol):
     async def fetch_chat(self, kind: SubjectKind, id: str, etag: str | None) -> Snapshot | NotModified:
         """All messages of one chat; NotModified when it still is what `etag` names."""
 
-    async def fetch_jobs(self) -> Roster:
+    async def fetch_jobs(self) -> SubjectList:
         """Every job; as the server must answer this whatever it holds, it also tells an outage from one bad id."""
 
     async def fetch_job(self, id: str) -> Subject:
         """One job; NotFoundError when there is none."""
 
-    async def fetch_candidates(self, job_id: str) -> Roster:
+    async def fetch_candidates(self, job_id: str) -> SubjectList:
         """The candidates of one job."""
 
     async def fetch_candidate(self, id: str) -> Subject:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from oracle import differences
 from syncd.core.observations import Opened
-from syncd.engine.account import Mirror, Outcome, Policy
+from syncd.engine.account import Mirror, Policy, PollResult
 from syncd.engine.poll import poll
 from syncd.simulator import Simulator, World
 from syncd.sources.http import Manners, PoliteClient
@@ -111,7 +111,7 @@ class Rig:
         await self.stop()
         await self.start()
 
-    async def poll(self, *, full: bool = False, after: float = 15.0) -> Outcome:
+    async def poll(self, *, full: bool = False, after: float = 15.0) -> PollResult:
         """One poll, `after` seconds later; the request log and `new_events` begin anew."""
         self.clock.advance(after)
         self.sim.requests.clear()

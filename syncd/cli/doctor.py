@@ -25,8 +25,12 @@ from syncd.sources.openats import OpenATS
 from syncd.sources.opentrain import OpenTrain
 from syncd.sources.specification import fetch_specification, find_differences
 from syncd.store.database import describe_schema, find_damage
-from syncd.store.published import Changes
+from syncd.store.published import ChangedRows
 from syncd.store.read import measure_files, read_failing, reading
+
+if TYPE_CHECKING:  # slow to import, and only wanted where something is published
+    from syncd.config.models import PublishSettings
+    from syncd.publish.target import TargetStatus
 
 _PATIENCE_SECONDS = 20.0
 
@@ -191,10 +195,6 @@ def _as_dict(finding: Finding) -> Mapping[str, Any]:
 # What the doctor finds where the mirror is published.
 
 
-if TYPE_CHECKING:  # slow to import, and only wanted where something is published
-    from syncd.config.models import PublishSettings
-    from syncd.publish.target import Standing
-
 _TARGET_SECONDS = 20.0
 
 
@@ -203,7 +203,7 @@ def examine_target(places: Places, wanted: "PublishSettings | None") -> list[Fin
     if wanted is None:
         return []
     try:
-        changes = Changes(find_database(places))
+        changes = ChangedRows(find_database(places))
     except SyncdError:
         return []  # said already
     try:
@@ -215,14 +215,14 @@ def examine_target(places: Places, wanted: "PublishSettings | None") -> list[Fin
     return judge_target(name_target(wanted.url, wanted.schema_name), found.version, found.behind, refusals)
 
 
-def _look(changes: Changes, wanted: "PublishSettings") -> "Standing":
+def _look(changes: ChangedRows, wanted: "PublishSettings") -> "TargetStatus":
     with closing(connect_target(wanted)) as line, changes.look() as snapshot:
-        from syncd.publish.target import read_standing
+        from syncd.publish.target import read_target_status
 
-        patience = Timer(_TARGET_SECONDS, line.cut, [f"has not answered for {_PATIENCE_SECONDS:.0f} s"])
-        patience.daemon = True
-        patience.start()
+        timeouts = Timer(_TARGET_SECONDS, line.cut, [f"has not answered for {_PATIENCE_SECONDS:.0f} s"])
+        timeouts.daemon = True
+        timeouts.start()
         try:
-            return read_standing(line, snapshot)
+            return read_target_status(line, snapshot)
         finally:
-            patience.cancel()
+            timeouts.cancel()

@@ -15,7 +15,7 @@ from syncd.cli.options import (
     check_account,
     find_database,
     new_family,
-    run_errand,
+    run_holder_command,
     with_places,
 )
 from syncd.cli.reading import complete_conversation
@@ -69,7 +69,7 @@ def purge(  # noqa: PLR0913 - each is an option of the command
         planned = preview(database, words)
     if not dry_run and not yes:
         _ask(planned, words)
-    answer = planned if dry_run else run_errand(places, path, "purge", words)
+    answer = planned if dry_run else run_holder_command(places, path, "purge", words)
     answer["published"] = [] if dry_run else await_removal(path, _PUBLISH_SECONDS)
     if as_json:
         print_json(answer | {"dry_run": dry_run})

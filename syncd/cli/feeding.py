@@ -18,13 +18,13 @@ from syncd.cli.options import (
     check_account,
     find_database,
     new_family,
-    run_errand,
+    run_holder_command,
     with_places,
 )
 from syncd.cli.terminal import print_json_line
 from syncd.errors import SyncdError, UsageError
 from syncd.store.database import Database
-from syncd.store.feed import Choice, Look, claiming, read_consumer, read_feed, read_version, retry_wait
+from syncd.store.feed import Choice, FeedPage, claiming, read_consumer, read_events, read_version, retry_wait
 from syncd.store.read import open_feed
 
 _LOOK_SECONDS = 0.2
@@ -88,7 +88,7 @@ def events(  # noqa: PLR0913 - each is an option of the command
 def _claiming(places: Places, path: Path, consumer: str | None) -> AbstractContextManager[None]:
     if consumer is None:
         return nullcontext()
-    return claiming(path, consumer, lambda: run_errand(places, path, "claim", {"name": consumer}))
+    return claiming(path, consumer, lambda: run_holder_command(places, path, "claim", {"name": consumer}))
 
 
 def _check_words(
@@ -112,11 +112,11 @@ def _check_words(
         raise UsageError("--from-start is for a new --consumer")
 
 
-def watch(database: Database, place: int, choice: Choice, *, follow: bool) -> Iterator[Look]:
+def watch(database: Database, place: int, choice: Choice, *, follow: bool) -> Iterator[FeedPage]:
     """Each look at the feed that brought lines; with `follow` it waits for the next commit and never ends."""
     while True:
         version = read_version(database)
-        look = read_feed(database, place, choice)
+        look = read_events(database, place, choice)
         if look.lines:
             yield look
         place = look.place
@@ -138,7 +138,7 @@ class Reader:
         self._name = name
         self._from_start = from_start
 
-    def print(self, look: Look) -> None:
+    def print(self, look: FeedPage) -> None:
         """Write the lines out, then keep the place."""
         for line in look.lines:
             print_json_line(line)
@@ -146,7 +146,7 @@ class Reader:
         self._place = look.place
         self._keep()
 
-    def run(self, command: list[str], look: Look, *, follow: bool) -> None:
+    def run(self, command: list[str], look: FeedPage, *, follow: bool) -> None:
         """Run the command for each line in turn; SyncdError when it keeps failing and nobody follows."""
         for line in look.lines:
             tries = 0
@@ -165,7 +165,7 @@ class Reader:
         if self._name is None:
             return {}
         words = {"name": self._name, "event_id": self._place, "from_start": self._from_start} | error
-        return run_errand(self._places, self._database, "consumer", words)
+        return run_holder_command(self._places, self._database, "consumer", words)
 
 
 # Run somebody's command on an event.

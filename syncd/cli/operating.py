@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncd.cli.options import JsonOption, Places, find_database, new_family, run_errand, with_places
+from syncd.cli.options import JsonOption, Places, find_database, new_family, run_holder_command, with_places
 from syncd.cli.terminal import make_safe, print_json, render_size
 from syncd.config.load import example_text
 from syncd.config.places import init_path
@@ -73,7 +73,7 @@ def backup(
     database = find_database(places)
     size = back_up(database, file, keep)
     with suppress(SyncdError):  # whoever may only read may back up; then an erasure can't name the copy
-        run_errand(places, database, "backup_made", {"path": str(file.absolute())})
+        run_holder_command(places, database, "backup_made", {"path": str(file.absolute())})
     if as_json:
         print_json({"path": str(file), "bytes": size})
     else:

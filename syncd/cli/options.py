@@ -154,7 +154,7 @@ _HOLDER_SECONDS = 5.0
 """How long a holder may take to open or close its door."""
 
 
-def run_errand(places: Places, database: Path, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def run_holder_command(places: Places, database: Path, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """The errand's answer; raises DatabaseError while another process holds the database without serving it."""
     from syncd.ops.door import ask_holder, take_lock
 
@@ -183,7 +183,7 @@ def _may_group_read(places: Places, database: Path) -> bool:
 
 def _run_alone(database: Path, command: str, arguments: dict[str, Any], *, group_read: bool) -> dict[str, Any]:
     from syncd.core.times import render_time
-    from syncd.store.commands import run_errand as run_here
+    from syncd.store.commands import run_store_command as run_here
     from syncd.store.migrate import open_writer
 
     with open_writer(database, group_read=group_read) as writer:

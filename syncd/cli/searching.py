@@ -17,7 +17,7 @@ from syncd.core.tokenizer import Phrase, parse_query
 from syncd.errors import SyncdError, UsageError
 from syncd.store.database import Database, Row
 from syncd.store.read import read_holders, read_now
-from syncd.store.search import Wanted
+from syncd.store.search import SearchQuery
 from syncd.store.search import search as find
 
 SHOWN_BY_DEFAULT = 20
@@ -63,7 +63,9 @@ def search(  # noqa: PLR0913 - each is an option of the command
     Case, accents and vowel signs don't matter; where a script sets no spaces (Chinese, Japanese, Thai …) any part
     of a word is found, in Korean too.
     """
-    wanted = Wanted(phrases=_parse_text(text), sender=sender, conversation_id=conversation, account=account, rank=rank)
+    wanted = SearchQuery(
+        phrases=_parse_text(text), sender=sender, conversation_id=conversation, account=account, rank=rank
+    )
     with open_database(places) as database:
         _check_places(database, wanted)
         now = read_now(database)
@@ -83,7 +85,7 @@ def _parse_text(text: str) -> list[Phrase]:
     return phrases
 
 
-def _check_places(database: Database, wanted: Wanted) -> None:
+def _check_places(database: Database, wanted: SearchQuery) -> None:
     check_account(database, wanted.account)
     if wanted.conversation_id is not None and not read_holders(database, wanted.conversation_id):
         raise SyncdError(f"there is no conversation {wanted.conversation_id}; syncd inbox lists them")

@@ -15,14 +15,14 @@ from syncd.core.observations import (
     RunEnded,
     Waiting,
 )
-from syncd.core.plan import Account, Memo, Plan, SyncRun
+from syncd.core.plan import Account, AccountCheckpoint, Plan, SyncRun
 from syncd.core.times import after, trouble_wait
 
 HEALTHY = frozenset({"starting", "ok"})
 """The states in which nothing is wrong."""
 
 
-class Verdict(Struct, frozen=True, kw_only=True):
+class AccountState(Struct, frozen=True, kw_only=True):
     """What a poll came to: the account's state now, and when it may be tried again (None: at the next poll)."""
 
     state: str
@@ -45,8 +45,14 @@ def plan_accepted(held: HeldAccount, accepted: Accepted) -> Plan:
     if held.account is None:
         return Plan()
     account = replace(held.account, source=accepted.source, base_url=accepted.base_url, viewer_user_id=None)
-    memo = replace(held.memo, list_mark=None, feed_cursor=None, reconciling_since=accepted.now, reconcile_listed=False)
-    return Plan(account=account, memo=memo, forget_cursors=True)
+    account_checkpoint = replace(
+        held.account_checkpoint,
+        list_mark=None,
+        feed_cursor=None,
+        reconciling_since=accepted.now,
+        reconcile_listed=False,
+    )
+    return Plan(account=account, account_checkpoint=account_checkpoint, forget_cursors=True)
 
 
 def plan_removed(held: HeldAccount, removed: Removed) -> Plan:
@@ -73,32 +79,38 @@ def plan_identified(held: HeldAccount, identified: Identified) -> Plan:
         first_started_at=account.first_started_at or identified.identity.server_time,
     )
     scopes = identified.identity.scopes
-    memo = replace(held.memo, scopes=None if scopes is None else tuple(sorted(scopes)))
-    return Plan(account=None if known == account else known, memo=None if memo == held.memo else memo, answer=True)
+    account_checkpoint = replace(held.account_checkpoint, scopes=None if scopes is None else tuple(sorted(scopes)))
+    return Plan(
+        account=None if known == account else known,
+        account_checkpoint=None if account_checkpoint == held.account_checkpoint else account_checkpoint,
+        answer=True,
+    )
 
 
 def plan_waiting(held: HeldAccount, waiting: Waiting) -> Plan:
     """Store the wait before it is waited, so that a restart does not ask sooner."""
     if held.account is None:
         return Plan()
-    until = max(waiting.until, held.memo.limited_until or "")
+    until = max(waiting.until, held.account_checkpoint.limited_until or "")
     return Plan(
         account=replace(held.account, retry_at=until),
-        memo=replace(held.memo, limited_until=until),
+        account_checkpoint=replace(held.account_checkpoint, limited_until=until),
         answer=until,
     )
 
 
 def plan_poll_ended(held: HeldAccount, ended: PollEnded) -> Plan:
-    """Write the poll's outcome down; the answer is a Verdict."""
+    """Write the poll's outcome down; the answer is a AccountState."""
     account = held.account
     if account is None:  # the file that took the database's place does not know it yet
-        return Plan(answer=Verdict(state="paused", error=ended.error, retry_at=after(ended.now, ended.poll_seconds)))
+        return Plan(
+            answer=AccountState(state="paused", error=ended.error, retry_at=after(ended.now, ended.poll_seconds))
+        )
     state = _state(account, ended)
     retry_at, troubles = _next_try(held, ended, state)
-    verdict = Verdict(state=state, error=ended.error, retry_at=retry_at)
+    account_state = AccountState(state=state, error=ended.error, retry_at=retry_at)
     if state == account.state == "paused":
-        return Plan(answer=verdict)  # once is enough: each write lengthens a log that may be too long already
+        return Plan(answer=account_state)  # once is enough: each write lengthens a log that may be too long already
     changed = state != account.state
     fine = state in HEALTHY
     account = replace(
@@ -112,20 +124,21 @@ def plan_poll_ended(held: HeldAccount, ended: PollEnded) -> Plan:
         retry_at=None if state == "paused" else retry_at,
         last_error=ended.error,
     )
-    memo = replace(
-        held.memo,
+    account_checkpoint = replace(
+        held.account_checkpoint,
         troubles=troubles,
-        trouble=_in_trouble(held.memo, state),
+        trouble=_in_trouble(held.account_checkpoint, state),
         poll=ended.cost,
         missing_scopes=ended.missing_scopes,
-        trusted_scopes=held.memo.trusted_scopes or (held.memo.scopes if ended.caught_up else None),
-        limited_until=None if fine else held.memo.limited_until,
+        trusted_scopes=held.account_checkpoint.trusted_scopes
+        or (held.account_checkpoint.scopes if ended.caught_up else None),
+        limited_until=None if fine else held.account_checkpoint.limited_until,
     )
     return Plan(
         account=account,
-        memo=memo,
-        events=_state_events(held.memo, memo, state, ended),
-        answer=verdict,
+        account_checkpoint=account_checkpoint,
+        events=_state_events(held.account_checkpoint, account_checkpoint, state, ended),
+        answer=account_state,
     )
 
 
@@ -139,17 +152,17 @@ def _next_try(held: HeldAccount, ended: PollEnded, state: str) -> tuple[Instant 
     if state in HEALTHY:
         return None, 0
     if state == "paused":  # whether the disk is well again is looked at soon, as that costs no request
-        return after(ended.now, ended.poll_seconds), held.memo.troubles
-    troubles = held.memo.troubles + 1
+        return after(ended.now, ended.poll_seconds), held.account_checkpoint.troubles
+    troubles = held.account_checkpoint.troubles + 1
     return ended.retry_at or after(ended.now, trouble_wait(troubles, ended.poll_seconds)), troubles
 
 
-def _in_trouble(memo: Memo, state: str) -> bool:
+def _in_trouble(account_checkpoint: AccountCheckpoint, state: str) -> bool:
     """An episode goes on until the account is ok; while it is starting again nothing is over yet."""
-    return state not in HEALTHY or (memo.trouble and state != "ok")
+    return state not in HEALTHY or (account_checkpoint.trouble and state != "ok")
 
 
-def _state_events(before: Memo, now: Memo, state: str, ended: PollEnded) -> tuple[Event, ...]:
+def _state_events(before: AccountCheckpoint, now: AccountCheckpoint, state: str, ended: PollEnded) -> tuple[Event, ...]:
     if before.trouble == now.trouble:
         return ()
     kind = "account.degraded" if now.trouble else "account.recovered"

@@ -24,7 +24,7 @@ from syncd.core.model import (
     Wanted,
 )
 from syncd.core.observations import Failed, Observation
-from syncd.core.plan import Account, Failure, Memo, Plan
+from syncd.core.plan import Account, AccountCheckpoint, Failure, Plan
 from syncd.core.times import SECOND_LOOK_SECONDS, after, next_interval, seconds_between
 
 Suspicion = tuple[str, str]
@@ -34,7 +34,7 @@ Suspicion = tuple[str, str]
 class HeldRound(Struct, frozen=True, kw_only=True):
     """Every chat of the account. `failing`: when each failed subject, by kind and id, is tried again."""
 
-    memo: Memo
+    account_checkpoint: AccountCheckpoint
     chats: dict[str, Chat]
     jobs: dict[str, str | None]
     gone: frozenset[str]
@@ -42,11 +42,11 @@ class HeldRound(Struct, frozen=True, kw_only=True):
     failing: dict[tuple[str, str], Instant]
 
 
-class HeldRoster(Struct, frozen=True, kw_only=True):
+class HeldSubjects(Struct, frozen=True, kw_only=True):
     """The subjects that a list names, with their chats. `failing`: what has a row in `failures`, by kind and id."""
 
     account: Account
-    memo: Memo
+    account_checkpoint: AccountCheckpoint
     subjects: dict[tuple[str, str], Job | Candidate]
     conversations: dict[str, Conversation]
     chats: dict[str, Chat]
@@ -78,7 +78,7 @@ class HeldLosses(Struct, frozen=True, kw_only=True):
     """
 
     account: Account
-    memo: Memo
+    account_checkpoint: AccountCheckpoint
     conversations: tuple[Conversation, ...]
     messages: tuple[Message, ...]
     since: dict[Suspicion, Instant]
@@ -93,7 +93,7 @@ class HeldLosses(Struct, frozen=True, kw_only=True):
 # Observations of a source that answers with whole chats.
 
 
-class RosterRead(Observation, frozen=True, kw_only=True):
+class SubjectsRead(Observation, frozen=True, kw_only=True):
     """Jobs or candidates came; those in `chats` have a chat that is to be mirrored.
 
     `single`: they were asked for one by one, which may tell more fields than a list does. `list_of`: the job whose
@@ -159,7 +159,7 @@ class RoundEnded(Observation, frozen=True, kw_only=True):
 # Plans for what there is: the jobs and candidates that lists name, and the chats about them.
 
 
-def plan_roster(held: HeldRoster, read: RosterRead) -> Plan:
+def plan_subject_list(held: HeldSubjects, read: SubjectsRead) -> Plan:
     """Store the subjects that changed, and take up the chats that are new or back."""
     rows: list[Row] = []
     events: list[Event] = []
@@ -182,7 +182,7 @@ def plan_roster(held: HeldRoster, read: RosterRead) -> Plan:
     )
 
 
-def _subject_rows(held: HeldRoster, subject: Subject, *, single: bool) -> list[Row]:
+def _subject_rows(held: HeldSubjects, subject: Subject, *, single: bool) -> list[Row]:
     """The subject's row where it changed; lists decide what `extra` holds, so that it does not go to and fro."""
     known: Job | Candidate | None = held.subjects.get((subject.kind, subject.row.id))
     row = subject.row
@@ -194,7 +194,7 @@ def _subject_rows(held: HeldRoster, subject: Subject, *, single: bool) -> list[R
 
 
 def _take_up(
-    held: HeldRoster,
+    held: HeldSubjects,
     subject: Subject,
     now: Instant,
     rows: list[Row],
@@ -222,11 +222,11 @@ def _renamed(known: Conversation, seen: Conversation) -> Conversation:
     return replace(known, type=seen.type, title=seen.title, job_id=seen.job_id, gone_at=None)
 
 
-def _history_before(held: HeldRoster, now: Instant) -> Instant:
+def _history_before(held: HeldSubjects, now: Instant) -> Instant:
     """In the first pass history ends when that began, later with the lists read before; both by the server's clock."""
     if held.account.complete_since is None:
         return held.account.first_started_at or now
-    return held.memo.surveyed_at or now
+    return held.account_checkpoint.surveyed_at or now
 
 
 def plan_lists_read(held: HeldRound, read: ListsRead) -> Plan:
@@ -242,7 +242,10 @@ def plan_lists_read(held: HeldRound, read: ListsRead) -> Plan:
         and held.jobs.get(id_) not in read.unread_jobs
         and (id_ not in held.gone or id_ in read.wanted.named)
     )
-    return Plan(memo=replace(held.memo, surveyed_at=read.server_time, discovered_at=read.now), answer=unlisted)
+    return Plan(
+        account_checkpoint=replace(held.account_checkpoint, surveyed_at=read.server_time, discovered_at=read.now),
+        answer=unlisted,
+    )
 
 
 def plan_round_begun(held: HeldRound, begun: RoundBegun) -> Plan:
@@ -441,14 +444,14 @@ def plan_round_ended(held: HeldLosses, ended: RoundEnded) -> Plan:
     )
     chats = {id_: _doubting(held.chats[id_], ended) for id_ in doubted.chats() if id_ in held.chats}
     account = replace(held.account, last_reconciled_at=ended.now) if ended.compared else held.account
-    memo = _guarded(held.memo, doubted, chats, ended)
+    account_checkpoint = _guarded(held.account_checkpoint, doubted, chats, ended)
     return Plan(
         rows=tuple(_gone_rows(held, believed, doubted, ended.now)),
         events=tuple(gone_events(believed.conversations, believed.messages, ended.now)),
         chats=tuple(sorted(chats.items())),
         unsuspect=tuple(believed.keys()),
         account=None if account == held.account else account,
-        memo=None if memo == held.memo else memo,
+        account_checkpoint=None if account_checkpoint == held.account_checkpoint else account_checkpoint,
         answer=Settlement(believed=len(believed), held_back=len(doubted)),
     )
 
@@ -471,17 +474,21 @@ def _doubting(chat: Chat, ended: RoundEnded) -> Chat:
     return replace(chat, doubted_until=chat.doubted_until or after(ended.now, SECOND_LOOK_SECONDS))
 
 
-def _guarded(memo: Memo, doubted: _Losses, chats: dict[str, Chat], ended: RoundEnded) -> Memo:
+def _guarded(
+    account_checkpoint: AccountCheckpoint, doubted: _Losses, chats: dict[str, Chat], ended: RoundEnded
+) -> AccountCheckpoint:
     """What is remembered, and told, of a loss that is held back."""
-    since = None if ended.compared else memo.reconciling_since
+    since = None if ended.compared else account_checkpoint.reconciling_since
     if not doubted:
-        return replace(memo, reconciling_since=since, second_look_at=None, loss_guard=None)
+        return replace(account_checkpoint, reconciling_since=since, second_look_at=None, loss_guard=None)
     guard = (
         f"{len(doubted.messages)} messages and {len(doubted.conversations)} conversations look deleted; "
         "nothing is marked before a second look agrees"
     )
     looks = [chat.doubted_until for chat in chats.values() if chat.doubted_until is not None]
-    return replace(memo, reconciling_since=since, second_look_at=min(looks, default=None), loss_guard=guard)
+    return replace(
+        account_checkpoint, reconciling_since=since, second_look_at=min(looks, default=None), loss_guard=guard
+    )
 
 
 def _gone_rows(held: HeldLosses, believed: _Losses, doubted: _Losses, now: str) -> Iterable[Row]:

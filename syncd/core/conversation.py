@@ -6,14 +6,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from syncd.core.model import Conversation, Event, Instant, Key, Message
-from syncd.core.observations import ConversationGone, CursorDied, Failed, HeldThread, Look, PageRead
-from syncd.core.plan import Failure, Owed, Plan, Revision, SuspectUnseen
+from syncd.core.observations import CheckDue, ConversationGone, CursorDied, Failed, HeldConversation, PageRead
+from syncd.core.plan import Failure, PendingTask, Plan, Revision, SuspectUnseen
 from syncd.core.times import INTERVIEW_LOOK_SECONDS, after, backoff
 from syncd.core.walk import (
-    Errand,
+    ConversationCheckpoint,
     Fresh,
     Reached,
-    Thread,
+    Reason,
     Walk,
     advance,
     after_dead_cursor,
@@ -78,14 +78,16 @@ def is_counted(fresh: Fresh, last: Key | None) -> bool:
 def keep_newest(fresh: tuple[Fresh, ...], last: Key | None) -> tuple[Fresh, ...]:
     """The newest that the entry counts, and the newest that it does not: no event ever names another."""
     counted = [one for one in fresh if is_counted(one, last)]
-    ahead = [one for one in fresh if not is_counted(one, last)]
-    return tuple(max(group, key=lambda one: one.place) for group in (counted, ahead) if group)
+    prefetcher = [one for one in fresh if not is_counted(one, last)]
+    return tuple(max(group, key=lambda one: one.place) for group in (counted, prefetcher) if group)
 
 
-def count_events(held: HeldThread, thread: Thread, entry: Conversation, last: Key | None) -> tuple[Event, ...]:
+def count_events(
+    held: HeldConversation, checkpoint: ConversationCheckpoint, entry: Conversation, last: Key | None
+) -> tuple[Event, ...]:
     """The events of both counts: risen, fallen to nothing, or met by a new message while above nothing."""
     before = held.conversation
-    arrived = max((one for one in thread.fresh if is_counted(one, last)), key=lambda one: one.place, default=None)
+    arrived = max((one for one in checkpoint.fresh if is_counted(one, last)), key=lambda one: one.place, default=None)
     unread = _count_event(
         held,
         entry,
@@ -104,7 +106,7 @@ def count_events(held: HeldThread, thread: Thread, entry: Conversation, last: Ke
 
 
 def _count_event(
-    held: HeldThread,
+    held: HeldConversation,
     entry: Conversation,
     arrived: Fresh | None,
     names: tuple[str, str, str],
@@ -138,75 +140,87 @@ def fell(kind: str, conversation_id: str, previous: int) -> Event:
 # The debt of a conversation, and its payment: an entry is believed once its messages are stored.
 
 
-class Debt(Struct, frozen=True, kw_only=True):
+class ConversationTask(Struct, frozen=True, kw_only=True):
     """A conversation that is owed a look: its checkpoint, the entry to be settled, and why."""
 
-    owed: Owed
-    thread: Thread
+    pending: PendingTask
+    checkpoint: ConversationCheckpoint
     entry: Conversation
-    errand: Errand
+    reason: Reason
 
 
-def find_debt(held: HeldThread) -> Debt | None:
+def find_task(held: HeldConversation) -> ConversationTask | None:
     """What is owed, or None when it was paid in the meantime."""
-    if held.owed is None or held.thread is None:
+    if held.pending is None or held.checkpoint is None:
         return None
-    errand = held.owed.errand or Errand()
-    entry = errand.entry or held.conversation
+    reason = held.pending.reason or Reason()
+    entry = reason.entry or held.conversation
     if entry is None:
         return None
-    if errand.want in held.messages:
-        errand = replace(errand, want=None)  # it came with something else
-    return Debt(owed=held.owed, thread=held.thread, entry=entry, errand=errand)
+    if reason.want in held.messages:
+        reason = replace(reason, want=None)  # it came with something else
+    return ConversationTask(pending=held.pending, checkpoint=held.checkpoint, entry=entry, reason=reason)
 
 
-def last_place(debt: Debt, messages: dict[str, Message]) -> Key | None:
+def last_place(task: ConversationTask, messages: dict[str, Message]) -> Key | None:
     """Where the entry's last message stands, if it is held."""
-    message = messages.get(debt.entry.last_message_id or "")
+    message = messages.get(task.entry.last_message_id or "")
     return None if message is None else message.place
 
 
-def settle(held: HeldThread, debt: Debt, thread: Thread, messages: dict[str, Message], now: Instant) -> Plan:
+def settle(
+    held: HeldConversation,
+    task: ConversationTask,
+    checkpoint: ConversationCheckpoint,
+    messages: dict[str, Message],
+    now: Instant,
+) -> Plan:
     """Believe the entry: its messages are stored, so its counts are too, and what they mean is told."""
-    counted, rest = count_entry(held, debt, thread, messages, now)
+    counted, rest = count_entry(held, task, checkpoint, messages, now)
     events = counted.events
-    if debt.thread.whole_since is None:
+    if task.checkpoint.whole_since is None:
         rest = replace(rest, whole_since=now)
-        events = (*_first_pass_news(debt, thread), *events)
+        events = (*_first_pass_news(task, checkpoint), *events)
     return replace(
         counted,
-        threads=((debt.entry.id, rest),),
+        checkpoints=((task.entry.id, rest),),
         events=events,
-        pay=(("conversation", debt.entry.id, debt.owed.version),),
-        recovered=() if held.failure is None else (("conversation", debt.entry.id),),
+        completed=(("conversation", task.entry.id, task.pending.version),),
+        recovered=() if held.failure is None else (("conversation", task.entry.id),),
     )
 
 
-def _first_pass_news(debt: Debt, thread: Thread) -> Iterable[Event]:
+def _first_pass_news(task: ConversationTask, checkpoint: ConversationCheckpoint) -> Iterable[Event]:
     """The first pass finds a conversation new only if everything in it is newer than the pass."""
-    oldest = thread.oldest or debt.entry.updated_at
-    if debt.errand.first_pass and oldest is not None and oldest >= thread.history_before:
-        yield Event(kind="conversation.new", conversation_id=debt.entry.id, occurred_at=oldest)
+    oldest = checkpoint.oldest or task.entry.updated_at
+    if task.reason.first_pass and oldest is not None and oldest >= checkpoint.history_before:
+        yield Event(kind="conversation.new", conversation_id=task.entry.id, occurred_at=oldest)
 
 
 def count_entry(
-    held: HeldThread, debt: Debt, thread: Thread, messages: dict[str, Message], now: Instant
-) -> tuple[Plan, Thread]:
+    held: HeldConversation,
+    task: ConversationTask,
+    checkpoint: ConversationCheckpoint,
+    messages: dict[str, Message],
+    now: Instant,
+) -> tuple[Plan, ConversationCheckpoint]:
     """Write the entry's counts and tell what they mean; also where its messages could not be had."""
-    entry, last = debt.entry, last_place(debt, messages)
+    entry, last = task.entry, last_place(task, messages)
     row = replace(entry, gone_at=None)
     returned = held.conversation is not None and held.conversation.gone_at is not None
-    events = count_events(held, thread, entry, last)
+    events = count_events(held, checkpoint, entry, last)
     if returned:  # it answers again, though the list has not shown it
         events = (Event(kind="conversation.returned", conversation_id=entry.id), *events)
-    owe: list[Owed] = []
+    tasks: list[PendingTask] = []
     if events and (entry.needs_reply_count or 0) > 0 and entry.channel_name is None:
-        owe.append(Owed(kind="overdue", subject_id=entry.id, due_at=now))
-    if thread.fresh and entry.proposal_id is not None and not held.interview_looked_for:
-        owe.append(Owed(kind="proposal", subject_id=entry.proposal_id, due_at=after(now, INTERVIEW_LOOK_SECONDS)))
-    left = tuple(fresh for fresh in thread.fresh if not is_counted(fresh, last))
-    plan = Plan(rows=() if row == held.conversation else (row,), events=events, owe=tuple(owe))
-    return plan, replace(thread, fresh=left)
+        tasks.append(PendingTask(kind="overdue", subject_id=entry.id, due_at=now))
+    if checkpoint.fresh and entry.proposal_id is not None and not held.interview_looked_for:
+        tasks.append(
+            PendingTask(kind="proposal", subject_id=entry.proposal_id, due_at=after(now, INTERVIEW_LOOK_SECONDS))
+        )
+    left = tuple(fresh for fresh in checkpoint.fresh if not is_counted(fresh, last))
+    plan = Plan(rows=() if row == held.conversation else (row,), events=events, tasks=tuple(tasks))
+    return plan, replace(checkpoint, fresh=left)
 
 
 # Plans for one conversation: a page compared with what is held, and the entry settled once its messages are.
@@ -216,56 +230,58 @@ class Stuck(Struct, frozen=True):
     """The server's cursors lead nowhere before the conversation is proved whole."""
 
 
-def plan_look(held: HeldThread, look: Look) -> Plan:
+def plan_check(held: HeldConversation, look: CheckDue) -> Plan:
     """Say which walk the conversation's debt needs, or settle it if the rows held prove it already."""
-    debt = find_debt(held)
-    if debt is None:
+    task = find_task(held)
+    if task is None:
         return Plan()
-    walk = begin(debt.thread, debt.errand, debt.entry, last_place(debt, held.messages), held.change_id)
+    walk = begin(task.checkpoint, task.reason, task.entry, last_place(task, held.messages), held.change_id)
     if walk is not None:
-        begins = walk.verify and walk != debt.thread.walk
-        return Plan(answer=walk, forget_met=debt.entry.id if begins else None)
-    return settle(held, debt, debt.thread, held.messages, look.now)
+        begins = walk.verify and walk != task.checkpoint.walk
+        return Plan(answer=walk, forget_met=task.entry.id if begins else None)
+    return settle(held, task, task.checkpoint, held.messages, look.now)
 
 
-def plan_page(held: HeldThread, read: PageRead) -> Plan:
+def plan_page(held: HeldConversation, read: PageRead) -> Plan:
     """Store a page, and say what is to be asked next: a Walk, Stuck, or None when the conversation is settled."""
-    debt = find_debt(held)
-    if debt is None:
+    task = find_task(held)
+    if task is None:
         return Plan()
     compared = compare(held.messages, read.page.messages)
     messages = held.messages | {message.id: message for message in read.page.messages}
-    last = last_place(debt, messages)
+    last = last_place(task, messages)
     reached = advance(
-        debt.thread, read.walk, read.page, last_id=debt.entry.last_message_id, last=last, leads_on=read.leads_on
+        task.checkpoint, read.walk, read.page, last_id=task.entry.last_message_id, last=last, leads_on=read.leads_on
     )
-    thread = _noted(reached.thread, compared, last, whole=debt.thread.whole_since is not None)
-    if thread.walk is not None and read.walk.goal == "explain" and _is_found(thread, debt, messages, compared):
-        thread = replace(thread, walk=None)
+    checkpoint = _noted(reached.checkpoint, compared, last, whole=task.checkpoint.whole_since is not None)
+    if checkpoint.walk is not None and read.walk.goal == "explain" and _is_found(checkpoint, task, messages, compared):
+        checkpoint = replace(checkpoint, walk=None)
     plan = Plan(
         rows=compared.new + compared.changed,
         revisions=compared.revisions,
-        events=tuple(_message_events(compared, debt.thread)),
+        events=tuple(_message_events(compared, task.checkpoint)),
         unsuspect=tuple(("message", id_) for id_ in messages if id_ in held.suspects),
     )
-    return _followed(held, plan, replace(reached, thread=thread), read, messages)
+    return _followed(held, plan, replace(reached, checkpoint=checkpoint), read, messages)
 
 
-def _noted(thread: Thread, compared: Comparison, last: Key | None, *, whole: bool) -> Thread:
+def _noted(
+    checkpoint: ConversationCheckpoint, compared: Comparison, last: Key | None, *, whole: bool
+) -> ConversationCheckpoint:
     """The thread, knowing the times and the inbound messages of what was just stored."""
     stored = compared.new + compared.changed
     times = [time for m in stored for time in (m.created_at, m.updated_at, m.edited_at) if time is not None]
     created = [m.created_at for m in compared.new if m.created_at is not None]
     fresh = tuple(
-        Fresh(at=m.created_at or "", id=m.id, history=_is_history(m, thread.history_before, whole=whole))
+        Fresh(at=m.created_at or "", id=m.id, history=_is_history(m, checkpoint.history_before, whole=whole))
         for m in compared.new
         if m.is_inbound
     )
     return replace(
-        thread,
-        latest=max([*times, *filter(None, [thread.latest])], default=None),
-        oldest=min([*created, *filter(None, [thread.oldest])], default=None),
-        fresh=keep_newest(thread.fresh + fresh, last),
+        checkpoint,
+        latest=max([*times, *filter(None, [checkpoint.latest])], default=None),
+        oldest=min([*created, *filter(None, [checkpoint.oldest])], default=None),
+        fresh=keep_newest(checkpoint.fresh + fresh, last),
     )
 
 
@@ -274,14 +290,16 @@ def _is_history(message: Message, before: Instant, *, whole: bool) -> bool:
     return not whole and (message.created_at or "") < before
 
 
-def _is_found(thread: Thread, debt: Debt, messages: dict[str, Message], compared: Comparison) -> bool:
+def _is_found(
+    checkpoint: ConversationCheckpoint, task: ConversationTask, messages: dict[str, Message], compared: Comparison
+) -> bool:
     """Whether a search is over: all that was missing by name is here, and something explains the entry's time."""
-    if any(id_ is not None and id_ not in messages for id_ in (debt.entry.last_message_id, debt.errand.want)):
+    if any(id_ is not None and id_ not in messages for id_ in (task.entry.last_message_id, task.reason.want)):
         return False
-    return bool(compared.new or compared.edited or compared.restored) or is_explained(thread, debt.entry)
+    return bool(compared.new or compared.edited or compared.restored) or is_explained(checkpoint, task.entry)
 
 
-def _message_events(compared: Comparison, before: Thread) -> Iterable[Event]:
+def _message_events(compared: Comparison, before: ConversationCheckpoint) -> Iterable[Event]:
     whole = before.whole_since is not None
     for message in compared.new:
         if not _is_history(message, before.history_before, whole=whole):
@@ -292,34 +310,36 @@ def _message_events(compared: Comparison, before: Thread) -> Iterable[Event]:
         yield message_event("message.restored", message, None)
 
 
-def _followed(held: HeldThread, plan: Plan, reached: Reached, read: PageRead, messages: dict[str, Message]) -> Plan:
+def _followed(
+    held: HeldConversation, plan: Plan, reached: Reached, read: PageRead, messages: dict[str, Message]
+) -> Plan:
     """The page's plan, with what comes after it."""
-    thread, walk, debt = reached.thread, read.walk, find_debt(held)
-    threads = ((read.page.conversation_id, thread),)
+    checkpoint, walk, task = reached.checkpoint, read.walk, find_task(held)
+    checkpoints = ((read.page.conversation_id, checkpoint),)
     met = frozenset(message.id for message in read.page.messages)
-    if debt is None:
+    if task is None:
         return plan
-    if thread.walk is not None:
-        going_on = replace(plan, threads=threads, met=tuple(met) if walk.verify else (), answer=thread.walk)
-        return _counted_early(held, debt, going_on, messages, read.now) if read.pausing else going_on
+    if checkpoint.walk is not None:
+        going_on = replace(plan, checkpoints=checkpoints, met=tuple(met) if walk.verify else (), answer=checkpoint.walk)
+        return _counted_early(held, task, going_on, messages, read.now) if read.pausing else going_on
     if reached.stuck:
-        return replace(plan, threads=threads, answer=Stuck())
+        return replace(plan, checkpoints=checkpoints, answer=Stuck())
     if reached.closed and walk.verify:
         suspect = SuspectUnseen(conversation_id=read.page.conversation_id, since=walk.since, met=met)
         plan = replace(plan, suspect=suspect)
-    thread = replace(
-        thread,
-        sought=walk.sought or identify(debt.entry),
-        whole_since=thread.whole_since or read.now,
+    checkpoint = replace(
+        checkpoint,
+        sought=walk.sought or identify(task.entry),
+        whole_since=checkpoint.whole_since or read.now,
     )
-    rest = replace(debt.errand, verify=debt.errand.verify and not walk.verify, want=None)
-    following = begin(thread, rest, debt.entry, last_place(debt, messages), held.change_id)
+    rest = replace(task.reason, verify=task.reason.verify and not walk.verify, want=None)
+    following = begin(checkpoint, rest, task.entry, last_place(task, messages), held.change_id)
     if following is not None:  # a comparison, say, behind a walk that a restart resumed
-        again = replace(debt.owed, errand=replace(rest, entry=debt.errand.entry))
+        again = replace(task.pending, reason=replace(rest, entry=task.reason.entry))
         return replace(
-            plan, threads=((debt.entry.id, thread),), owe=(again,), forget_met=debt.entry.id, answer=following
+            plan, checkpoints=((task.entry.id, checkpoint),), tasks=(again,), forget_met=task.entry.id, answer=following
         )
-    settled = settle(held, debt, thread, messages, read.now)
+    settled = settle(held, task, checkpoint, messages, read.now)
     return replace(
         settled,
         rows=plan.rows + settled.rows,
@@ -330,43 +350,47 @@ def _followed(held: HeldThread, plan: Plan, reached: Reached, read: PageRead, me
     )
 
 
-def _counted_early(held: HeldThread, debt: Debt, plan: Plan, messages: dict[str, Message], now: Instant) -> Plan:
+def _counted_early(
+    held: HeldConversation, task: ConversationTask, plan: Plan, messages: dict[str, Message], now: Instant
+) -> Plan:
     """While an explanation is sought over several polls, the counts need not wait: the last message is held."""
-    thread = plan.threads[0][1]
-    if thread.walk is None or thread.walk.goal != "explain" or debt.entry.last_message_id not in messages:
+    checkpoint = plan.checkpoints[0][1]
+    if checkpoint.walk is None or checkpoint.walk.goal != "explain" or task.entry.last_message_id not in messages:
         return plan
-    counted, rest = count_entry(held, debt, thread, messages, now)
+    counted, rest = count_entry(held, task, checkpoint, messages, now)
     return replace(
         plan,
         rows=plan.rows + counted.rows,
         events=plan.events + counted.events,
-        owe=plan.owe + counted.owe,
-        threads=((debt.entry.id, rest),),
+        tasks=plan.tasks + counted.tasks,
+        checkpoints=((task.entry.id, rest),),
     )
 
 
 # Plans for what went wrong with one conversation: a dead cursor, a failure, its end.
 
 
-def plan_dead_cursor(held: HeldThread, died: CursorDied) -> Plan:
+def plan_dead_cursor(held: HeldConversation, died: CursorDied) -> Plan:
     """Forget the cursor and begin the one recovery: the answer is its Walk, or None when it has failed already."""
-    if held.thread is None:
+    if held.checkpoint is None:
         return Plan()
-    walk: Walk | None = after_dead_cursor(held.thread, died.walk)
-    tail = None if died.walk.direction == "newer" else held.thread.tail_cursor
-    thread = replace(held.thread, tail_cursor=tail, walk=walk)
-    return Plan(threads=((died.conversation_id, thread),), answer=walk)
+    walk: Walk | None = after_dead_cursor(held.checkpoint, died.walk)
+    tail = None if died.walk.direction == "newer" else held.checkpoint.tail_cursor
+    checkpoint = replace(held.checkpoint, tail_cursor=tail, walk=walk)
+    return Plan(checkpoints=((died.conversation_id, checkpoint),), answer=walk)
 
 
-def plan_conversation_failed(held: HeldThread, failed: Failed) -> Plan:
+def plan_conversation_failed(held: HeldConversation, failed: Failed) -> Plan:
     """Put the conversation off, with the reason; its counts are believed all the same: nobody's reply goes untold."""
-    debt = find_debt(held)
-    if debt is None:
+    task = find_task(held)
+    if task is None:
         return Plan()
     failure = next_failure(held.failure, failed)
-    counted, thread = count_entry(held, debt, debt.thread, held.messages, failed.now)
-    again = replace(debt.owed, due_at=failure.next_try_at)
-    return replace(counted, threads=((debt.entry.id, thread),), failures=(failure,), owe=(*counted.owe, again))
+    counted, checkpoint = count_entry(held, task, task.checkpoint, held.messages, failed.now)
+    again = replace(task.pending, due_at=failure.next_try_at)
+    return replace(
+        counted, checkpoints=((task.entry.id, checkpoint),), failures=(failure,), tasks=(*counted.tasks, again)
+    )
 
 
 def next_failure(held: Failure | None, failed: Failed) -> Failure:
@@ -384,25 +408,27 @@ def next_failure(held: Failure | None, failed: Failed) -> Failure:
     )
 
 
-def plan_conversation_gone(held: HeldThread, gone: ConversationGone) -> Plan:
+def plan_conversation_gone(held: HeldConversation, gone: ConversationGone) -> Plan:
     """Mark a conversation that the server no longer has, or no longer shows us; its messages stay as they were.
 
     In a comparison of everything it is a suspicion at first, so that a large loss is looked at twice.
     """
-    if held.owed is None:
+    if held.pending is None:
         return Plan()
-    pay = (("conversation", gone.conversation_id, held.owed.version),)
+    completed = (("conversation", gone.conversation_id, held.pending.version),)
     recovered = () if held.failure is None else (("conversation", gone.conversation_id),)
     if held.conversation is None or held.conversation.gone_at is not None:
-        return Plan(pay=pay, recovered=recovered)
-    threads = () if held.thread is None else ((held.conversation.id, replace(held.thread, walk=None, sought=None)),)
-    if held.owed.errand is not None and held.owed.errand.verify:
+        return Plan(completed=completed, recovered=recovered)
+    checkpoints = (
+        () if held.checkpoint is None else ((held.conversation.id, replace(held.checkpoint, walk=None, sought=None)),)
+    )
+    if held.pending.reason is not None and held.pending.reason.verify:
         suspect = ("conversation", gone.conversation_id, gone.conversation_id)
-        return Plan(threads=threads, suspects=(suspect,), pay=pay, recovered=recovered)
+        return Plan(checkpoints=checkpoints, suspects=(suspect,), completed=completed, recovered=recovered)
     return Plan(
         rows=(replace(held.conversation, gone_at=gone.now),),
         events=(Event(kind="conversation.gone", conversation_id=held.conversation.id, occurred_at=gone.now),),
-        threads=threads,
-        pay=pay,
+        checkpoints=checkpoints,
+        completed=completed,
         recovered=recovered,
     )

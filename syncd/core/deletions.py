@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from syncd.core.conversation import message_event
 from syncd.core.model import Conversation, Event, Instant, Message
 from syncd.core.observations import HeldAccount, HeldSuspects, HeldTurn, Overdue, ReconcileBegun, SuspectsSettled
-from syncd.core.plan import Owed, Plan
+from syncd.core.plan import PendingTask, Plan
 from syncd.core.times import SECOND_LOOK_SECONDS, after, seconds_between
-from syncd.core.walk import Errand
+from syncd.core.walk import Reason
 
 
 class Settlement(Struct, frozen=True, kw_only=True):
@@ -25,7 +25,9 @@ class Settlement(Struct, frozen=True, kw_only=True):
 
 def plan_reconcile_begun(held: HeldAccount, begun: ReconcileBegun) -> Plan:
     """Remember that a comparison of everything is under way."""
-    return Plan(memo=replace(held.memo, reconciling_since=begun.now, reconcile_listed=False))
+    return Plan(
+        account_checkpoint=replace(held.account_checkpoint, reconciling_since=begun.now, reconcile_listed=False)
+    )
 
 
 class _Loss(Struct, frozen=True, kw_only=True):
@@ -42,16 +44,22 @@ class _Loss(Struct, frozen=True, kw_only=True):
 
 def plan_suspects_settled(held: HeldSuspects, settled: SuspectsSettled) -> Plan:
     """Believe the suspicions that a comparison left, or hold a loss back; the answer is a Settlement."""
-    memo = replace(held.memo, reconciling_since=None, reconcile_listed=False)
+    account_checkpoint = replace(held.account_checkpoint, reconciling_since=None, reconcile_listed=False)
     believed, doubted = _weighed(held, settled.now)
-    owe: tuple[Owed, ...] = ()
+    tasks: tuple[PendingTask, ...] = ()
     if doubted.size:
-        waits = memo.second_look_at is not None and memo.second_look_at > settled.now
-        due = memo.second_look_at if waits and memo.second_look_at else after(settled.now, SECOND_LOOK_SECONDS)
-        memo = replace(memo, second_look_at=due, loss_guard=_guard(held, doubted))
-        owe = tuple(_looked_at_again(doubted, due))
+        waits = account_checkpoint.second_look_at is not None and account_checkpoint.second_look_at > settled.now
+        due = (
+            account_checkpoint.second_look_at
+            if waits and account_checkpoint.second_look_at
+            else after(settled.now, SECOND_LOOK_SECONDS)
+        )
+        account_checkpoint = replace(account_checkpoint, second_look_at=due, loss_guard=_guard(held, doubted))
+        tasks = tuple(_looked_at_again(doubted, due))
     elif not held.deferred:
-        memo = replace(memo, second_look_at=None, loss_guard=None, trusted_scopes=memo.scopes)
+        account_checkpoint = replace(
+            account_checkpoint, second_look_at=None, loss_guard=None, trusted_scopes=account_checkpoint.scopes
+        )
     return Plan(
         rows=tuple(replace(row, gone_at=settled.now) for row in (*believed.conversations, *believed.messages)),
         events=tuple(gone_events(believed.conversations, believed.messages, settled.now)),
@@ -59,9 +67,11 @@ def plan_suspects_settled(held: HeldSuspects, settled: SuspectsSettled) -> Plan:
             *(("conversation", row.id) for row in believed.conversations),
             *(("message", row.id) for row in believed.messages),
         ),
-        account=replace(held.account, last_reconciled_at=settled.now) if held.memo.reconciling_since else None,
-        memo=None if memo == held.memo else memo,
-        owe=owe,
+        account=replace(held.account, last_reconciled_at=settled.now)
+        if held.account_checkpoint.reconciling_since
+        else None,
+        account_checkpoint=None if account_checkpoint == held.account_checkpoint else account_checkpoint,
+        tasks=tasks,
         answer=Settlement(believed=believed.size, held_back=doubted.size),
     )
 
@@ -77,7 +87,7 @@ def _weighed(held: HeldSuspects, now: Instant) -> tuple[_Loss, _Loss]:
         return _Loss(), every
     if not _is_large_loss(held):
         return every, _Loss()
-    second_look = held.memo.second_look_at
+    second_look = held.account_checkpoint.second_look_at
     if second_look is None or second_look > now:
         return _Loss(), every
     first_look = after(second_look, -SECOND_LOOK_SECONDS)
@@ -93,7 +103,7 @@ def _part(loss: _Loss, subjects: frozenset[tuple[str, str]], *, is_in: bool) -> 
 
 
 def _have_scopes_changed(held: HeldSuspects) -> bool:
-    return held.memo.trusted_scopes not in (None, held.memo.scopes)
+    return held.account_checkpoint.trusted_scopes not in (None, held.account_checkpoint.scopes)
 
 
 def _guard(held: HeldSuspects, doubted: _Loss) -> str:
@@ -113,10 +123,10 @@ def is_large(lost: int, of: int) -> bool:
     return lost > 0 and (lost >= of or (lost > 5 and lost * 5 > of))  # noqa: PLR2004 - the contract's own numbers
 
 
-def _looked_at_again(doubted: _Loss, due: Instant) -> Iterable[Owed]:
+def _looked_at_again(doubted: _Loss, due: Instant) -> Iterable[PendingTask]:
     conversations = {row.id for row in doubted.conversations} | {row.conversation_id for row in doubted.messages}
     for id_ in sorted(conversations):
-        yield Owed(kind="conversation", subject_id=id_, due_at=due, errand=Errand(verify=True))
+        yield PendingTask(kind="conversation", subject_id=id_, due_at=due, reason=Reason(verify=True))
 
 
 def gone_events(conversations: Iterable[Conversation], messages: Iterable[Message], now: Instant) -> Iterable[Event]:
@@ -129,15 +139,15 @@ def gone_events(conversations: Iterable[Conversation], messages: Iterable[Messag
 
 def plan_overdue(held: HeldTurn, overdue: Overdue) -> Plan:
     """Tell of a turn that has waited too long, once; look again when it will have."""
-    if held.owed is None:
+    if held.pending is None:
         return Plan()
-    paid = (("overdue", overdue.conversation_id, held.owed.version),)
+    completed = (("overdue", overdue.conversation_id, held.pending.version),)
     turn = held.turn
     if turn is None or turn.told or overdue.after <= 0:
-        return Plan(pay=paid)
+        return Plan(completed=completed)
     waited = seconds_between(turn.asked_at, overdue.now)
     if waited < overdue.after:
-        return Plan(owe=(replace(held.owed, due_at=after(turn.asked_at, overdue.after)),))
+        return Plan(tasks=(replace(held.pending, due_at=after(turn.asked_at, overdue.after)),))
     event = Event(
         kind="conversation.overdue",
         conversation_id=overdue.conversation_id,
@@ -146,4 +156,4 @@ def plan_overdue(held: HeldTurn, overdue: Overdue) -> Plan:
         occurred_at=after(turn.asked_at, overdue.after),
         data={"waiting_seconds": int(waited)},
     )
-    return Plan(events=(event,), pay=paid)
+    return Plan(events=(event,), completed=completed)

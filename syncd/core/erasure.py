@@ -17,7 +17,7 @@ from syncd.core.model import (
     Row,
 )
 from syncd.core.observations import Entries, Observation, UnreadList
-from syncd.core.plan import Owed, Plan
+from syncd.core.plan import PendingTask, Plan
 
 
 class Erased(Struct, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ def without_erased(plan: Plan, erased: Erased) -> Plan:
         rows=tuple(row for row in plan.rows if row not in dropped) if dropped else plan.rows,
         revisions=tuple(old for old in plan.revisions if old.message_id not in messages),
         events=tuple(event for event in plan.events if not _is_told(event, erased, messages)),
-        owe=tuple(owed for owed in plan.owe if not _is_owed(owed, erased)),
+        tasks=tuple(pending for pending in plan.tasks if not _is_pending(pending, erased)),
     )
 
 
@@ -75,7 +75,7 @@ def named_ids(value: Any) -> set[str]:
     if isinstance(value, Plan):
         rows = {id for row in value.rows for id in _row_ids(row)}
         events = {id for e in value.events for id in (e.conversation_id, e.message_id, e.proposal_id) if id}
-        return rows | events | {owed.subject_id for owed in value.owe}
+        return rows | events | {pending.subject_id for pending in value.tasks}
     if isinstance(value, Entries | UnreadList):
         return {id for entry in value.entries for id in _row_ids(entry)}
     return set()
@@ -114,6 +114,6 @@ def _is_told(event: Event, erased: Erased, messages: set[str]) -> bool:
     )
 
 
-def _is_owed(owed: Owed, erased: Erased) -> bool:
-    kind = "conversation" if owed.kind in ("conversation", "overdue") else "proposal"
-    return erased.has(kind, owed.subject_id)
+def _is_pending(pending: PendingTask, erased: Erased) -> bool:
+    kind = "conversation" if pending.kind in ("conversation", "overdue") else "proposal"
+    return erased.has(kind, pending.subject_id)

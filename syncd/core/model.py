@@ -195,7 +195,7 @@ class Page(Struct, frozen=True, kw_only=True):
     server_time: Instant
 
 
-class Dossier(Struct, frozen=True, kw_only=True):
+class ProposalWithCandidate(Struct, frozen=True, kw_only=True):
     """A proposal and its candidate.
 
     `partial` ones come from a list and lack `transcript_available` and some of `extra`.
@@ -207,10 +207,10 @@ class Dossier(Struct, frozen=True, kw_only=True):
     server_time: Instant
 
 
-class DossierPage(Struct, frozen=True, kw_only=True):
+class ProposalPage(Struct, frozen=True, kw_only=True):
     """One page of a job's proposals."""
 
-    dossiers: tuple[Dossier, ...]
+    proposals: tuple[ProposalWithCandidate, ...]
     next_cursor: str | None
     server_time: Instant
 
@@ -353,7 +353,7 @@ class Subject(Struct, frozen=True, kw_only=True):
         return Conversation(id=self.conversation_id, type=CHAT_TYPES[self.kind], job_id=self.job_id, title=title)
 
 
-class Roster(Struct, frozen=True, kw_only=True):
+class SubjectList(Struct, frozen=True, kw_only=True):
     """Every subject that one list names."""
 
     subjects: tuple[Subject, ...]

@@ -5,7 +5,6 @@ from msgspec import Struct
 from syncd.core.model import (
     Candidate,
     Conversation,
-    Dossier,
     Identity,
     Instant,
     Interview,
@@ -14,10 +13,11 @@ from syncd.core.model import (
     Message,
     Page,
     Proposal,
+    ProposalWithCandidate,
     Transcript,
 )
-from syncd.core.plan import Account, Failure, Memo, Owed, PollCost
-from syncd.core.walk import Fresh, Thread, Walk
+from syncd.core.plan import Account, AccountCheckpoint, Failure, PendingTask, PollCost
+from syncd.core.walk import ConversationCheckpoint, Fresh, Walk
 
 
 class Observation(Struct, frozen=True, kw_only=True):
@@ -83,7 +83,7 @@ class ListWalked(Observation, frozen=True, kw_only=True):
     listed: frozenset[str] | None = None
 
 
-class Look(Observation, frozen=True, kw_only=True):
+class CheckDue(Observation, frozen=True, kw_only=True):
     """A conversation's turn has come: what has to be asked?"""
 
     conversation_id: str
@@ -118,7 +118,7 @@ class ConversationGone(Observation, frozen=True, kw_only=True):
 class ProposalRead(Observation, frozen=True, kw_only=True):
     """A proposal with its candidate."""
 
-    dossier: Dossier
+    with_candidate: ProposalWithCandidate
 
 
 class TranscriptRead(Observation, frozen=True, kw_only=True):
@@ -226,11 +226,11 @@ class HeldAccount(Struct, frozen=True, kw_only=True):
     """The account itself; `account` is None before it was first seen. `change_id`: the last transaction's number."""
 
     account: Account | None
-    memo: Memo
+    account_checkpoint: AccountCheckpoint
     change_id: int
 
 
-class HeldThread(Struct, frozen=True, kw_only=True):
+class HeldConversation(Struct, frozen=True, kw_only=True):
     """One conversation.
 
     `messages`: those of the ids asked for that are held. `newest_inbound`: the newest inbound message held that is not
@@ -241,8 +241,8 @@ class HeldThread(Struct, frozen=True, kw_only=True):
     account: Account
     change_id: int
     conversation: Conversation | None = None
-    thread: Thread | None = None
-    owed: Owed | None = None
+    checkpoint: ConversationCheckpoint | None = None
+    pending: PendingTask | None = None
     failure: Failure | None = None
     messages: dict[str, Message] = {}
     suspects: frozenset[str] = frozenset()
@@ -258,9 +258,9 @@ class HeldEntries(Struct, frozen=True, kw_only=True):
     """
 
     account: Account
-    memo: Memo
+    account_checkpoint: AccountCheckpoint
     conversations: dict[str, Conversation]
-    owed: dict[str, Owed]
+    pending: dict[str, PendingTask]
     failing: frozenset[str]
     proposals: frozenset[str]
     unread: dict[str, Conversation]
@@ -271,7 +271,7 @@ class HeldEntries(Struct, frozen=True, kw_only=True):
 class HeldListing(Struct, frozen=True, kw_only=True):
     """The account's memory, and which conversations are held, not gone, and not on a list that was walked whole."""
 
-    memo: Memo
+    account_checkpoint: AccountCheckpoint
     unlisted: frozenset[str] = frozenset()
 
 
@@ -287,7 +287,7 @@ class HeldProposal(Struct, frozen=True, kw_only=True):
     candidate: Candidate | None
     interview: Interview | None
     messages: dict[str, InterviewMessage]
-    owed: Owed | None
+    pending: PendingTask | None
     failure: Failure | None
     active_at: Instant | None
     nameless: bool = False
@@ -295,10 +295,10 @@ class HeldProposal(Struct, frozen=True, kw_only=True):
 
 
 class HeldJobs(Struct, frozen=True, kw_only=True):
-    """Those of the jobs asked for that are held; `owed` and `failure`: while all of them could not be had."""
+    """Those of the jobs asked for that are held; `pending` and `failure`: while all of them could not be had."""
 
     jobs: dict[str, Job]
-    owed: Owed | None = None
+    pending: PendingTask | None = None
     failure: Failure | None = None
 
 
@@ -310,7 +310,7 @@ class HeldSuspects(Struct, frozen=True, kw_only=True):
     """
 
     account: Account
-    memo: Memo
+    account_checkpoint: AccountCheckpoint
     conversations: tuple[Conversation, ...]
     messages: tuple[Message, ...]
     all_conversations: int
@@ -331,5 +331,5 @@ class Turn(Struct, frozen=True, kw_only=True):
 class HeldTurn(Struct, frozen=True, kw_only=True):
     """The open turn of a conversation whose needs-reply count is above 0; None when nobody waits."""
 
-    owed: Owed | None
+    pending: PendingTask | None
     turn: Turn | None

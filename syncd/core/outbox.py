@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from syncd.core.conversation import message_event
 from syncd.core.listing import plan_entries
 from syncd.core.model import Conversation, Instant, Message, Outgoing, normal
-from syncd.core.observations import Entries, HeldEntries, HeldThread, Observation
+from syncd.core.observations import Entries, HeldConversation, HeldEntries, Observation
 from syncd.core.plan import Plan
 from syncd.core.times import after, seconds_between
 from syncd.errors import (
@@ -23,7 +23,7 @@ from syncd.errors import (
 )
 
 
-class Candidate(Struct, frozen=True, kw_only=True):
+class MatchCandidate(Struct, frozen=True, kw_only=True):
     """A message of the viewer's that no row of the outbox claims; `first_seen_at` None: it is not held."""
 
     message: Message
@@ -34,15 +34,15 @@ class HeldOutbox(Struct, frozen=True, kw_only=True):
     """One conversation's outbox, as far as a plan needs it.
 
     `outgoing`: the row asked for; `next_id`: the number of the next one. `open`: the rows that are sending or
-    unconfirmed. `candidates`: messages held that may be theirs. `claimed`: messages that rows have found. `thread`:
+    unconfirmed. `candidates`: messages held that may be theirs. `claimed`: messages that rows have found. `checkpoint`:
     the conversation with those of the messages asked for that are held.
     """
 
-    thread: HeldThread
+    checkpoint: HeldConversation
     next_id: int
     outgoing: Outgoing | None = None
     open: tuple[Outgoing, ...] = ()
-    candidates: tuple[Candidate, ...] = ()
+    candidates: tuple[MatchCandidate, ...] = ()
     claimed: frozenset[str] = frozenset()
 
 
@@ -190,29 +190,29 @@ def plan_answered(held: HeldOutbox, answered: Answered) -> Plan:
         content=outgoing.content if answered.message.content is None else answered.message.content,
     )
     row = _sent(outgoing, message.id)
-    return replace(_stored(held.thread, [message]), outgoing=(row,), answer=row)
+    return replace(_stored(held.checkpoint, [message]), outgoing=(row,), answer=row)
 
 
 def _sent(outgoing: Outgoing, message_id: str) -> Outgoing:
     return replace(outgoing, state="sent", message_id=message_id, content=None, error=None, since=None, missed_at=None)
 
 
-def _stored(held: HeldThread, messages: Iterable[Message]) -> Plan:
+def _stored(held: HeldConversation, messages: Iterable[Message]) -> Plan:
     """Messages that we know of before their page was read; a place above the proved run proves nothing below it."""
     new = tuple(message for message in messages if message.id not in held.messages)
     if not new:
         return Plan()
     events = tuple(message_event("message.new", message, message.created_at) for message in new)
-    if held.thread is None:
+    if held.checkpoint is None:
         return Plan(rows=new, events=events)
     created = [message.created_at for message in new if message.created_at is not None]
     times = [*created, *(message.updated_at for message in new if message.updated_at is not None)]
-    thread = replace(
-        held.thread,
-        latest=max([*times, *filter(None, [held.thread.latest])], default=None),
-        oldest=min([*created, *filter(None, [held.thread.oldest])], default=None),
+    checkpoint = replace(
+        held.checkpoint,
+        latest=max([*times, *filter(None, [held.checkpoint.latest])], default=None),
+        oldest=min([*created, *filter(None, [held.checkpoint.oldest])], default=None),
     )
-    return Plan(rows=new, events=events, threads=((new[0].conversation_id, thread),))
+    return Plan(rows=new, events=events, checkpoints=((new[0].conversation_id, checkpoint),))
 
 
 def plan_unanswered(held: HeldOutbox, unanswered: Unanswered) -> Plan:
@@ -228,19 +228,19 @@ def plan_unanswered(held: HeldOutbox, unanswered: Unanswered) -> Plan:
 
 def plan_looked(held: HeldOutbox, looked: Looked) -> Plan:
     """Settle what the look can settle; what it did not find is unconfirmed once two looks lie far enough apart."""
-    conversation = held.thread.conversation
+    conversation = held.checkpoint.conversation
     if not looked.messages and not looked.gone and conversation is not None and conversation.last_message_id:
         return Plan()  # an empty answer about a conversation that is not: it proves nothing
     met = [
-        Candidate(message=message)
+        MatchCandidate(message=message)
         for message in looked.messages
-        if message.id not in held.thread.messages and message.id not in held.claimed
+        if message.id not in held.checkpoint.messages and message.id not in held.claimed
     ]
     found = match(held.open, (*held.candidates, *met), seconds_between(looked.now, looked.server_time))
     sent = tuple(_sent(row, found[row.id].id) for row in held.open if row.id in found)
     missed = [(row, _missed(row, looked.now)) for row in held.open if row.id in looked.ids and row.id not in found]
     changed = tuple(after_look for row, after_look in missed if after_look != row)
-    return replace(_stored(held.thread, found.values()), outgoing=(*sent, *changed))
+    return replace(_stored(held.checkpoint, found.values()), outgoing=(*sent, *changed))
 
 
 def _missed(outgoing: Outgoing, now: Instant) -> Outgoing:
@@ -262,7 +262,7 @@ def plan_met(held: HeldOutbox, now: Instant, server_time: Instant) -> Plan:
     return Plan(outgoing=tuple(_sent(row, found[row.id].id) for row in rows if row.id in found))
 
 
-def match(open_rows: Iterable[Outgoing], candidates: Iterable[Candidate], skew: float) -> dict[int, Message]:
+def match(open_rows: Iterable[Outgoing], candidates: Iterable[MatchCandidate], skew: float) -> dict[int, Message]:
     """Which message is which row's: of the same text, and created after the row's first attempt that may have arrived.
 
     `skew` seconds are what the server's clock is ahead of ours. The last attempt chooses first: whatever it may take,
@@ -278,7 +278,7 @@ def match(open_rows: Iterable[Outgoing], candidates: Iterable[Candidate], skew: 
     return found
 
 
-def _is_same(row: Outgoing, candidate: Candidate, skew: float) -> bool:
+def _is_same(row: Outgoing, candidate: MatchCandidate, skew: float) -> bool:
     message = candidate.message
     if row.since is None or message.created_at is None or not message.is_from_viewer or message.is_system:
         return False

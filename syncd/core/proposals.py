@@ -16,16 +16,16 @@ from syncd.core.observations import (
     ProposalRead,
     TranscriptRead,
 )
-from syncd.core.plan import Owed, Plan, merged_extra
+from syncd.core.plan import PendingTask, Plan, merged_extra
 from syncd.core.times import ACTIVE_SECONDS, ERASURE_LOOK_SECONDS, INTERVIEW_LOOK_SECONDS, after, seconds_between
-from syncd.core.walk import Errand
+from syncd.core.walk import Reason
 
 
 def plan_proposal(held: HeldProposal, read: ProposalRead) -> Plan:
     """Store a proposal with its candidate, and owe what it announces: the interview, or another look."""
-    partial = read.dossier.partial
-    proposal = _merged(held.proposal, read.dossier.proposal, partial=partial)
-    candidate = _kept(held.candidate, read.dossier.candidate)
+    partial = read.with_candidate.partial
+    proposal = _merged(held.proposal, read.with_candidate.proposal, partial=partial)
+    candidate = _kept(held.candidate, read.with_candidate.candidate)
     rows: list[Row] = []
     if proposal != held.proposal:
         rows.append(proposal)
@@ -33,16 +33,18 @@ def plan_proposal(held: HeldProposal, read: ProposalRead) -> Plan:
         rows.append(candidate)
     erasure = plan_erasure(held, proposal, candidate, read.now)
     rows = [row for row in rows if not any(type(row) is type(other) for other in erasure.rows)] + list(erasure.rows)
-    owe = _owed_next(held, proposal, read)
-    if all(debt.kind != "proposal" for debt in owe):
-        owe += erasure.owe
-    renewed = any(debt.kind == "proposal" for debt in owe)
+    tasks = _next_tasks(held, proposal, read)
+    if all(task.kind != "proposal" for task in tasks):
+        tasks += erasure.tasks
+    renewed = any(task.kind == "proposal" for task in tasks)
     return Plan(
         rows=tuple(rows),
         events=tuple(_proposal_events(held, proposal)),
-        owe=owe,
+        tasks=tasks,
         # a list entry is not the proposal that is owed
-        pay=() if partial or renewed or held.owed is None else (("proposal", proposal.id, held.owed.version),),
+        completed=()
+        if partial or renewed or held.pending is None
+        else (("proposal", proposal.id, held.pending.version),),
         recovered=() if partial or held.failure is None else (("proposal", proposal.id),),
         suspects=erasure.suspects,
         unsuspect=erasure.unsuspect,
@@ -61,8 +63,8 @@ def _kept(held: Candidate | None, new: Candidate | None) -> Candidate | None:
 
 
 def _first_pass(held: HeldProposal) -> bool:
-    errand = held.owed.errand if held.owed is not None else None
-    return held.account.complete_since is None or (errand is not None and errand.first_pass)
+    reason = held.pending.reason if held.pending is not None else None
+    return held.account.complete_since is None or (reason is not None and reason.first_pass)
 
 
 def _is_news(held: HeldProposal, oldest: Instant | None) -> bool:
@@ -90,22 +92,22 @@ def _proposal_event(kind: str, proposal: Proposal, occurred_at: Instant | None, 
     )
 
 
-def _owed_next(held: HeldProposal, proposal: Proposal, read: ProposalRead) -> tuple[Owed, ...]:
+def _next_tasks(held: HeldProposal, proposal: Proposal, read: ProposalRead) -> tuple[PendingTask, ...]:
     """What a proposal makes us ask for: its rest, its interview, or itself again while an interview may appear."""
-    errand = Errand(first_pass=_first_pass(held))
-    if read.dossier.partial:
+    reason = Reason(first_pass=_first_pass(held))
+    if read.with_candidate.partial:
         if held.proposal is not None:
             return ()
-        return (Owed(kind="proposal", subject_id=proposal.id, due_at=read.now, errand=errand),)
+        return (PendingTask(kind="proposal", subject_id=proposal.id, due_at=read.now, reason=reason),)
     holds_interview = held.interview is not None and held.interview.gone_at is None
-    compared = held.owed is not None and held.owed.errand is not None and held.owed.errand.verify
+    compared = held.pending is not None and held.pending.reason is not None and held.pending.reason.verify
     if holds_interview != bool(proposal.transcript_available) or (holds_interview and compared):
-        return (Owed(kind="interview", subject_id=proposal.id, due_at=read.now, errand=errand),)
+        return (PendingTask(kind="interview", subject_id=proposal.id, due_at=read.now, reason=reason),)
     active = held.active_at is not None and seconds_between(held.active_at, read.now) < ACTIVE_SECONDS
     if not holds_interview and active:
         due = after(read.now, INTERVIEW_LOOK_SECONDS)
-        debt = held.owed or Owed(kind="proposal", subject_id=proposal.id, due_at=due)
-        return (replace(debt, due_at=due, errand=None),)  # made from the row held, it takes its place
+        task = held.pending or PendingTask(kind="proposal", subject_id=proposal.id, due_at=due)
+        return (replace(task, due_at=due, reason=None),)  # made from the row held, it takes its place
     return ()
 
 
@@ -119,7 +121,7 @@ def plan_transcript(held: HeldProposal, read: TranscriptRead) -> Plan:
     return Plan(
         rows=tuple(rows),
         events=tuple(_interview_events(held, read)) if rows else (),
-        pay=_paid(held),
+        completed=_completed(held),
         recovered=() if held.failure is None else (("interview", interview.proposal_id),),
     )
 
@@ -132,8 +134,8 @@ def _gone_messages(held: HeldProposal, came: dict[str, InterviewMessage], now: I
     ]
 
 
-def _paid(held: HeldProposal) -> tuple[tuple[str, str, int], ...]:
-    return () if held.owed is None else ((held.owed.kind, held.owed.subject_id, held.owed.version),)
+def _completed(held: HeldProposal) -> tuple[tuple[str, str, int], ...]:
+    return () if held.pending is None else ((held.pending.kind, held.pending.subject_id, held.pending.version),)
 
 
 def _interview_events(held: HeldProposal, read: TranscriptRead) -> Iterable[Event]:
@@ -162,9 +164,9 @@ def plan_interview_missing(held: HeldProposal, missing: InterviewMissing) -> Pla
             replace(held.interview, gone_at=missing.now),
             *_gone_messages(held, {}, missing.now),
         )
-        return Plan(rows=rows, events=(event,), pay=_paid(held))
-    if held.proposal is None or not held.proposal.transcript_available or held.owed is None:
-        return Plan(pay=_paid(held), recovered=(("interview", missing.proposal_id),) if held.failure else ())
+        return Plan(rows=rows, events=(event,), completed=_completed(held))
+    if held.proposal is None or not held.proposal.transcript_available or held.pending is None:
+        return Plan(completed=_completed(held), recovered=(("interview", missing.proposal_id),) if held.failure else ())
     return plan_subject_failed(
         held,
         Failed(
@@ -182,7 +184,7 @@ def plan_proposal_missing(held: HeldProposal, missing: ProposalMissing) -> Plan:
     gone = held.proposal is not None and held.proposal.gone_at is None
     return Plan(
         rows=(replace(held.proposal, gone_at=missing.now),) if gone and held.proposal is not None else (),
-        pay=_paid(held),
+        completed=_completed(held),
         recovered=(("proposal", missing.proposal_id),) if held.failure else (),
     )
 
@@ -190,12 +192,12 @@ def plan_proposal_missing(held: HeldProposal, missing: ProposalMissing) -> Plan:
 def plan_subject_failed(held: HeldProposal, failed: Failed) -> Plan:
     """Put a proposal, an interview or the jobs off, with the reason; jobs are a debt only once they have failed."""
     failure = next_failure(held.failure, failed)
-    owed = held.owed
-    if owed is None and failed.kind == "jobs":
-        owed = Owed(kind=failed.kind, subject_id=failed.subject_id, due_at=failed.now)
-    if owed is None:
+    pending = held.pending
+    if pending is None and failed.kind == "jobs":
+        pending = PendingTask(kind=failed.kind, subject_id=failed.subject_id, due_at=failed.now)
+    if pending is None:
         return Plan()
-    return Plan(failures=(failure,), owe=(replace(owed, due_at=failure.next_try_at),))
+    return Plan(failures=(failure,), tasks=(replace(pending, due_at=failure.next_try_at),))
 
 
 def plan_jobs(held: HeldJobs, read: JobsRead) -> Plan:
@@ -203,7 +205,7 @@ def plan_jobs(held: HeldJobs, read: JobsRead) -> Plan:
     over = read.whole and held.failure is not None
     return Plan(
         rows=tuple(job for job in read.jobs if held.jobs.get(job.id) != job),
-        pay=(("jobs", "mine", held.owed.version),) if read.whole and held.owed is not None else (),
+        completed=(("jobs", "mine", held.pending.version),) if read.whole and held.pending is not None else (),
         recovered=(("jobs", "mine"),) if over else (),
     )
 
@@ -234,9 +236,9 @@ def plan_erasure(held: HeldProposal, proposal: Proposal, candidate: Candidate | 
         return Plan(suspects=(nameless,), unsuspect=(erasure[:2],))
     since = held.erasure_since or now
     if now < after(since, ERASURE_LOOK_SECONDS):
-        look = held.owed or Owed(kind="proposal", subject_id=proposal.id, due_at=now)
-        again = replace(look, due_at=after(since, ERASURE_LOOK_SECONDS), errand=None)
-        return Plan(suspects=(nameless, erasure), owe=(again,))
+        look = held.pending or PendingTask(kind="proposal", subject_id=proposal.id, due_at=now)
+        again = replace(look, due_at=after(since, ERASURE_LOOK_SECONDS), reason=None)
+        return Plan(suspects=(nameless, erasure), tasks=(again,))
     return Plan(rows=_scrubbed(held, candidate, now), unsuspect=(nameless[:2], erasure[:2]))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 from msgspec.structs import replace
 
-from syncd.core.account import Verdict
+from syncd.core.account import AccountState
 from syncd.core.model import Identity
 from syncd.core.observations import HeldAccount, Identified, PollEnded, RunBegun, RunEnded
 from syncd.core.plan import PollCost
@@ -152,16 +152,16 @@ async def identified(mirror: Mirror, ask: Ask) -> HeldAccount:
 # How a poll went: what ended it, what it cost, and the state that it leaves the account in.
 
 
-class Outcome(Struct, frozen=True, kw_only=True):
+class PollResult(Struct, frozen=True, kw_only=True):
     """How a poll went; `busy`: something was looked at, so that more may come soon. `trouble`: what ended it early."""
 
-    verdict: Verdict
+    account_state: AccountState
     busy: bool
     cost: PollCost
     trouble: SyncdError | None = None
 
 
-async def measured(mirror: BaseMirror, look: Callable[[], Awaitable[bool]]) -> Outcome:
+async def measured(mirror: BaseMirror, look: Callable[[], Awaitable[bool]]) -> PollResult:
     """Look, and write down how it went; `look` says whether anything was looked at.
 
     Never raises for the server's or the disk's troubles, but says them in its Outcome.
@@ -195,8 +195,8 @@ async def measured(mirror: BaseMirror, look: Callable[[], Awaitable[bool]]) -> O
         mirror.identity = None  # the next token may be another's
     if isinstance(trouble, WrongAccountError):
         mirror.source.drop_connections()  # so that a token that was put right is seen
-    verdict, refusal = await _write_end(mirror, observed)
-    return Outcome(verdict=verdict, busy=busy, cost=cost, trouble=refusal or trouble)
+    account_state, refusal = await _write_end(mirror, observed)
+    return PollResult(account_state=account_state, busy=busy, cost=cost, trouble=refusal or trouble)
 
 
 async def _write_refused(mirror: BaseMirror) -> None:
@@ -206,7 +206,7 @@ async def _write_refused(mirror: BaseMirror) -> None:
         mirror.refused = None
 
 
-async def _write_end(mirror: BaseMirror, observed: PollEnded) -> tuple[Verdict, StoreTroubleError | None]:
+async def _write_end(mirror: BaseMirror, observed: PollEnded) -> tuple[AccountState, StoreTroubleError | None]:
     """Write the poll's end down; where that is refused, say so once and keep it in memory."""
     refusal: StoreTroubleError | None = None
     if mirror.refused is None:
@@ -218,7 +218,7 @@ async def _write_end(mirror: BaseMirror, observed: PollEnded) -> tuple[Verdict, 
             mirror.refused = observed
             mirror.log("account.paused", level="error", error=observed.error)
     retry_at = after(observed.now, mirror.policy.poll_seconds)
-    return Verdict(state="paused", error=observed.error, retry_at=retry_at), refusal
+    return AccountState(state="paused", error=observed.error, retry_at=retry_at), refusal
 
 
 def state_of(trouble: SyncdError | None) -> str:

@@ -9,12 +9,12 @@ from typing import TypeVar
 from syncd.core.chats import (
     ChatsUnchanged,
     ListsRead,
-    RosterRead,
     RoundBegun,
     RoundEnded,
     SnapshotRead,
     SubjectFailed,
     SubjectMissing,
+    SubjectsRead,
 )
 from syncd.core.model import (
     Doubtful,
@@ -23,15 +23,15 @@ from syncd.core.model import (
     Instant,
     NotModified,
     Pace,
-    Roster,
     Snapshot,
     Subject,
+    SubjectList,
     Wanted,
     parse_chat_id,
 )
 from syncd.core.observations import HeldAccount, Identified, Observation
 from syncd.core.times import seconds_between
-from syncd.engine.account import BaseMirror, Outcome, PassEndedError, check_place, measured, recorded_run
+from syncd.engine.account import BaseMirror, PassEndedError, PollResult, check_place, measured, recorded_run
 from syncd.engine.requests import BasePass
 from syncd.errors import FetchError, NotFoundError, SyncdError, UnreachableError
 from syncd.protocols import SnapshotSource
@@ -49,7 +49,7 @@ class SnapshotMirror(BaseMirror):
     wanted: Wanted
 
 
-class Round(BasePass):
+class ChatPass(BasePass):
     """What the workers of one round share.
 
     A chat's failure is its own only if the server is well: until that is known, it is kept here, not in the database.
@@ -156,123 +156,127 @@ class Round(BasePass):
 # Which jobs and candidates there are, and so which chats.
 
 
-async def read_lists(under: Round, held: HeldAccount) -> None:
+async def read_lists(sync_pass: ChatPass, held: HeldAccount) -> None:
     """Read every list, take up the chats it shows, and ask for those that are held and not listed."""
-    mirror = under.mirror
-    jobs = await under.ask(mirror.source.fetch_jobs)
-    under.note_well()
+    mirror = sync_pass.mirror
+    jobs = await sync_pass.ask(mirror.source.fetch_jobs)
+    sync_pass.note_well()
     if held.account is not None and held.account.first_started_at is None:
         nobody = Identity(user_id=None, scopes=None, server_time=jobs.server_time)
-        await under.apply(Identified(account=mirror.account, now=under.now, identity=nobody))
-    listed = await _note(under, jobs)
+        await sync_pass.apply(Identified(account=mirror.account, now=sync_pass.now, identity=nobody))
+    listed = await _note(sync_pass, jobs)
     unread: set[str] = set()
     if mirror.wanted.candidates is None:
-        await under.each(jobs.subjects, lambda job: _read_candidates(under, job, listed, unread))
+        await sync_pass.each(jobs.subjects, lambda job: _read_candidates(sync_pass, job, listed, unread))
     read = ListsRead(
         account=mirror.account,
-        now=under.now,
+        now=sync_pass.now,
         wanted=mirror.wanted,
         listed=frozenset(listed),
         unread_jobs=frozenset(unread),
         server_time=jobs.server_time,
     )
     unlisted: tuple[str, ...] = await mirror.store.apply(read)
-    await under.each(unlisted, lambda conversation_id: _ask_for(under, conversation_id))
+    await sync_pass.each(unlisted, lambda conversation_id: _ask_for(sync_pass, conversation_id))
 
 
-async def _note(under: Round, roster: Roster, list_of: str | None = None) -> set[str]:
+async def _note(sync_pass: ChatPass, subject_list: SubjectList, list_of: str | None = None) -> set[str]:
     """Store what a list names; the chats in it that are mirrored."""
-    mirror = under.mirror
-    ids = {subject.conversation_id for subject in roster.subjects}
+    mirror = sync_pass.mirror
+    ids = {subject.conversation_id for subject in subject_list.subjects}
     chats = frozenset(id_ for id_ in ids if mirror.wanted.includes(id_))
-    await under.apply(
-        RosterRead(account=mirror.account, now=under.now, subjects=roster.subjects, chats=chats, list_of=list_of)
+    await sync_pass.apply(
+        SubjectsRead(
+            account=mirror.account, now=sync_pass.now, subjects=subject_list.subjects, chats=chats, list_of=list_of
+        )
     )
     return set(chats)
 
 
-async def _read_candidates(under: Round, job: Subject, listed: set[str], unread: set[str]) -> None:
-    source, job_id = under.mirror.source, job.row.id
+async def _read_candidates(sync_pass: ChatPass, job: Subject, listed: set[str], unread: set[str]) -> None:
+    source, job_id = sync_pass.mirror.source, job.row.id
     try:
-        roster = await under.ask(lambda: source.fetch_candidates(job_id))
+        subject_list = await sync_pass.ask(lambda: source.fetch_candidates(job_id))
     except FetchError as error:
         unread.add(job_id)
-        await under.doubt("candidates", job_id, error)
+        await sync_pass.doubt("candidates", job_id, error)
     else:
-        listed |= await _note(under, roster, list_of=job_id)
+        listed |= await _note(sync_pass, subject_list, list_of=job_id)
 
 
-async def _ask_for(under: Round, conversation_id: str) -> None:
+async def _ask_for(sync_pass: ChatPass, conversation_id: str) -> None:
     try:
-        await exists(under, conversation_id)
+        await exists(sync_pass, conversation_id)
     except FetchError as error:
-        await under.doubt("conversation", conversation_id, error)
+        await sync_pass.doubt("conversation", conversation_id, error)
 
 
 # One chat: ask whether it has changed, compare it if so, and ask its subject what an empty answer means.
 
 
-async def look_at(under: Round, due: Due) -> None:
+async def look_at(sync_pass: ChatPass, due: Due) -> None:
     """Bring one chat up to date; what can't be had is kept as a failure."""
     id_ = due.conversation_id
     try:
-        if not due.ask_subject or await exists(under, id_):
-            await _read_chat(under, due)
+        if not due.ask_subject or await exists(sync_pass, id_):
+            await _read_chat(sync_pass, due)
     except FetchError as error:
-        await under.doubt("conversation", id_, error)
-    under.mirror.tally.done += 1
+        await sync_pass.doubt("conversation", id_, error)
+    sync_pass.mirror.tally.done += 1
 
 
-async def exists(under: Round, conversation_id: str) -> bool:
+async def exists(sync_pass: ChatPass, conversation_id: str) -> bool:
     """Whether the chat's subject is there, by its own answer; what that tells is stored."""
-    mirror = under.mirror
+    mirror = sync_pass.mirror
     kind, id_ = parse_chat_id(conversation_id)
     fetch = mirror.source.fetch_job if kind == "job" else mirror.source.fetch_candidate
     try:
-        subject = await under.ask(lambda: fetch(id_))
+        subject = await sync_pass.ask(lambda: fetch(id_))
     except NotFoundError as error:
-        await under.make_sure_it_is_well()
+        await sync_pass.make_sure_it_is_well()
         missing = SubjectMissing(
-            account=mirror.account, now=under.now, conversation_id=conversation_id, pace=under.pace
+            account=mirror.account, now=sync_pass.now, conversation_id=conversation_id, pace=sync_pass.pace
         )
-        if not await under.apply(missing):  # there never was such a job or candidate, yet it is configured
-            await under.doubt("conversation", conversation_id, error)
-        under.answered += 1
+        if not await sync_pass.apply(missing):  # there never was such a job or candidate, yet it is configured
+            await sync_pass.doubt("conversation", conversation_id, error)
+        sync_pass.answered += 1
         return False
-    under.answered += 1
+    sync_pass.answered += 1
     chats = frozenset({conversation_id})
-    await under.apply(RosterRead(account=mirror.account, now=under.now, subjects=(subject,), chats=chats, single=True))
+    await sync_pass.apply(
+        SubjectsRead(account=mirror.account, now=sync_pass.now, subjects=(subject,), chats=chats, single=True)
+    )
     return True
 
 
-async def _read_chat(under: Round, due: Due) -> None:
-    source, id_ = under.mirror.source, due.conversation_id
+async def _read_chat(sync_pass: ChatPass, due: Due) -> None:
+    source, id_ = sync_pass.mirror.source, due.conversation_id
     kind, subject_id = parse_chat_id(id_)
     try:
-        answer = await under.ask(lambda: source.fetch_chat(kind, subject_id, due.etag))
+        answer = await sync_pass.ask(lambda: source.fetch_chat(kind, subject_id, due.etag))
     except NotFoundError:  # not what this server says, but what its documents do
-        if await exists(under, id_):
+        if await exists(sync_pass, id_):
             raise
         return
-    under.answered += 1
+    sync_pass.answered += 1
     if isinstance(answer, NotModified):
-        under.unchanged.append(id_)
-    elif isinstance(await _compare(under, id_, answer, confirmed=False), Doubtful) and await exists(under, id_):
-        await _compare(under, id_, answer, confirmed=True)
+        sync_pass.unchanged.append(id_)
+    elif isinstance(await _compare(sync_pass, id_, answer, confirmed=False), Doubtful) and await exists(sync_pass, id_):
+        await _compare(sync_pass, id_, answer, confirmed=True)
 
 
-async def _compare(under: Round, conversation_id: str, snapshot: Snapshot, *, confirmed: bool) -> object:
+async def _compare(sync_pass: ChatPass, conversation_id: str, snapshot: Snapshot, *, confirmed: bool) -> object:
     read = SnapshotRead(
-        account=under.mirror.account,
-        now=under.now,
+        account=sync_pass.mirror.account,
+        now=sync_pass.now,
         conversation_id=conversation_id,
         snapshot=snapshot,
-        pace=under.pace,
+        pace=sync_pass.pace,
         confirmed=confirmed,
     )
-    answer = await under.apply(read)
-    under.changed += answer is True
-    under.mirror.tally.messages += len(snapshot.messages)
+    answer = await sync_pass.apply(read)
+    sync_pass.changed += answer is True
+    sync_pass.mirror.tally.messages += len(snapshot.messages)
     return answer
 
 
@@ -282,57 +286,57 @@ async def _compare(under: Round, conversation_id: str, snapshot: Snapshot, *, co
 _LISTS_SECONDS = 600.0  # how often it is asked which jobs and candidates there are
 
 
-async def poll_snapshot(mirror: SnapshotMirror, *, full: bool = False, manual: bool = False) -> Outcome:
+async def poll_snapshot(mirror: SnapshotMirror, *, full: bool = False, manual: bool = False) -> PollResult:
     """One poll over every chat that is due, or over all of them when `full` or `manual`.
 
     Never raises for the server's or the disk's troubles, but says them in its Outcome.
     """
-    return await measured(mirror, lambda: _look(Round(mirror), full=full, manual=manual))
+    return await measured(mirror, lambda: _look(ChatPass(mirror), full=full, manual=manual))
 
 
-async def _look(under: Round, *, full: bool, manual: bool) -> bool:
-    mirror = under.mirror
+async def _look(sync_pass: ChatPass, *, full: bool, manual: bool) -> bool:
+    mirror = sync_pass.mirror
     check_place(mirror)
-    await under.gate.resume()
+    await sync_pass.gate.resume()
     held = await mirror.store.fetch_account(mirror.account)
     first = held.account is not None and held.account.complete_since is None
     compare = not first and (full or _is_reconcile_due(mirror, held))
     kind = "first_pass" if first else "reconcile" if compare else "sync" if manual else None
     async with recorded_run(mirror, kind):
         if first or compare or manual or _are_lists_due(mirror, held):
-            await read_lists(under, held)
-        await _look_at_chats(under, held, everything=compare or manual, afresh=compare)
-    return under.changed > 0
+            await read_lists(sync_pass, held)
+        await _look_at_chats(sync_pass, held, everything=compare or manual, afresh=compare)
+    return sync_pass.changed > 0
 
 
 def _is_reconcile_due(mirror: SnapshotMirror, held: HeldAccount) -> bool:
     last = held.account.last_reconciled_at if held.account is not None else None
     due = last is not None and seconds_between(last, mirror.clock.now()) >= mirror.policy.reconcile_seconds
-    return due or held.memo.reconciling_since is not None
+    return due or held.account_checkpoint.reconciling_since is not None
 
 
 def _are_lists_due(mirror: SnapshotMirror, held: HeldAccount) -> bool:
-    last = held.memo.discovered_at
+    last = held.account_checkpoint.discovered_at
     return last is None or seconds_between(last, mirror.clock.now()) >= _LISTS_SECONDS
 
 
-async def _look_at_chats(under: Round, held: HeldAccount, *, everything: bool, afresh: bool) -> None:
+async def _look_at_chats(sync_pass: ChatPass, held: HeldAccount, *, everything: bool, afresh: bool) -> None:
     """Look at each chat that is due, then say what of the failures and the losses is to be believed."""
-    mirror = under.mirror
+    mirror = sync_pass.mirror
     begun = RoundBegun(
-        account=mirror.account, now=under.now, wanted=mirror.wanted, everything=everything, afresh=afresh
+        account=mirror.account, now=sync_pass.now, wanted=mirror.wanted, everything=everything, afresh=afresh
     )
     due: Sequence[Due] = await mirror.store.apply(begun)
-    if held.memo.trouble and not due:
-        await under.probe()  # a round that asks nothing must not end an outage
-    await _look_at_each(under, due)
-    await under.write_failures()
-    await under.apply(RoundEnded(account=mirror.account, now=under.now, compared=afresh))
+    if held.account_checkpoint.trouble and not due:
+        await sync_pass.probe()  # a round that asks nothing must not end an outage
+    await _look_at_each(sync_pass, due)
+    await sync_pass.write_failures()
+    await sync_pass.apply(RoundEnded(account=mirror.account, now=sync_pass.now, compared=afresh))
 
 
-async def _look_at_each(under: Round, due: Sequence[Due]) -> None:
-    under.mirror.tally.conversations, under.mirror.tally.listed = len(due), True
+async def _look_at_each(sync_pass: ChatPass, due: Sequence[Due]) -> None:
+    sync_pass.mirror.tally.conversations, sync_pass.mirror.tally.listed = len(due), True
     try:
-        await under.each(due, lambda chat: look_at(under, chat))
+        await sync_pass.each(due, lambda chat: look_at(sync_pass, chat))
     finally:
-        await under.write_unchanged()
+        await sync_pass.write_unchanged()

@@ -7,24 +7,24 @@ from typing import Self, cast
 
 from syncd.core.conversation import Stuck
 from syncd.core.model import Page
-from syncd.core.observations import ConversationGone, CursorDied, Look, PageRead
+from syncd.core.observations import CheckDue, ConversationGone, CursorDied, PageRead
 from syncd.core.times import EXPLAIN_PAGES
 from syncd.core.walk import Direction, Trail, Walk, wants_solitude
-from syncd.engine.requests import Pass
+from syncd.engine.requests import SyncPass
 from syncd.errors import FetchError, ForbiddenError, NotFoundError, RejectedError, SyncdError
 
 _MOST_AHEAD = 8  # pages of one conversation that are not stored yet
 
 
-class Ahead:
+class Prefetcher:
     """Fetches a walk's pages, and some of them before the walk is known to go on there.
 
     One page is asked for at a time, and only behind a full one whose cursor leads on, where hardly ever nothing
     follows; what was asked for in vain is thrown away. With one request at a time nothing is asked ahead.
     """
 
-    def __init__(self, under: Pass, conversation_id: str) -> None:
-        self._under = under
+    def __init__(self, sync_pass: SyncPass, conversation_id: str) -> None:
+        self._under = sync_pass
         self._conversation_id = conversation_id
         self._chain: deque[tuple[str, asyncio.Task[Page]]] = deque()  # the cursor that was asked for, its page
         self._cursors: set[str] = set()
@@ -111,44 +111,46 @@ class Ahead:
 # One conversation, from a debt to its payment: look, ask for pages, store each, until its entry is proved.
 
 
-async def walk_conversation(under: Pass, conversation_id: str) -> None:
+async def walk_conversation(sync_pass: SyncPass, conversation_id: str) -> None:
     """Pay what the conversation is owed; what can't be had becomes a row in `failures`."""
-    step = under.walks.pop(conversation_id, None) or await _look(under, conversation_id)
+    step = sync_pass.walks.pop(conversation_id, None) or await _look(sync_pass, conversation_id)
     if isinstance(step, Walk) and not wants_solitude(step):
-        step = await _walk(under, conversation_id, step)
+        step = await _walk(sync_pass, conversation_id, step)
     if isinstance(step, Walk) and wants_solitude(step):
-        async with under.alone():
-            step = await _walk(under, conversation_id, step)
+        async with sync_pass.alone():
+            step = await _walk(sync_pass, conversation_id, step)
     if isinstance(step, Stuck):
-        await _fail(under, conversation_id, "cursor_repeats", None)
+        await _fail(sync_pass, conversation_id, "cursor_repeats", None)
 
 
-async def _look(under: Pass, conversation_id: str) -> Walk | Stuck | None:
+async def _look(sync_pass: SyncPass, conversation_id: str) -> Walk | Stuck | None:
     """The walk that the debt needs; None when it could be settled at once."""
-    mirror = under.mirror
-    look = Look(account=mirror.account, now=mirror.clock.now(), conversation_id=conversation_id)
+    mirror = sync_pass.mirror
+    look = CheckDue(account=mirror.account, now=mirror.clock.now(), conversation_id=conversation_id)
     return cast("Walk | Stuck | None", await mirror.store.apply(look))
 
 
-async def _walk(under: Pass, conversation_id: str, begun: Walk) -> Walk | Stuck | None:
+async def _walk(sync_pass: SyncPass, conversation_id: str, begun: Walk) -> Walk | Stuck | None:
     """Page after page, to the walk's end or to where it goes on alone, or at the next poll."""
-    async with Ahead(under, conversation_id) as ahead:
-        return await _follow(under, conversation_id, begun, ahead)
+    async with Prefetcher(sync_pass, conversation_id) as prefetcher:
+        return await _follow(sync_pass, conversation_id, begun, prefetcher)
 
 
-async def _follow(under: Pass, conversation_id: str, begun: Walk, ahead: Ahead) -> Walk | Stuck | None:
-    mirror, now = under.mirror, under.mirror.clock.now
+async def _follow(
+    sync_pass: SyncPass, conversation_id: str, begun: Walk, prefetcher: Prefetcher
+) -> Walk | Stuck | None:
+    mirror, now = sync_pass.mirror, sync_pass.mirror.clock.now
     step: Walk | Stuck | None = begun
     trail, pages = Trail(), 0
     while isinstance(step, Walk) and wants_solitude(step) is wants_solitude(begun):
         if step.goal == "explain" and pages >= EXPLAIN_PAGES:
             return None  # it goes on at the next poll, from the cursor that is stored
         asked = step
-        page = await _fetch_page(under, conversation_id, asked, ahead)
+        page = await _fetch_page(sync_pass, conversation_id, asked, prefetcher)
         if page is None:
             return None
         if isinstance(page, RejectedError):
-            step, trail = await _recover(under, conversation_id, asked, page), Trail()
+            step, trail = await _recover(sync_pass, conversation_id, asked, page), Trail()
             continue
         pages += 1
         leads_on = trail.advances(asked.cursor, page)
@@ -162,37 +164,39 @@ async def _follow(under: Pass, conversation_id: str, begun: Walk, ahead: Ahead) 
             pausing=pages >= EXPLAIN_PAGES,
         )
         if leads_on and asked.goal == "fill" and not wants_solitude(asked):
-            ahead.look(asked, page)
+            prefetcher.look(asked, page)
         step = await mirror.store.apply(read)
         if isinstance(step, Walk) and (step.direction, step.cursor is None) != (asked.direction, False):
             trail = Trail()
     return step
 
 
-async def _fetch_page(under: Pass, conversation_id: str, walk: Walk, ahead: Ahead) -> Page | RejectedError | None:
+async def _fetch_page(
+    sync_pass: SyncPass, conversation_id: str, walk: Walk, prefetcher: Prefetcher
+) -> Page | RejectedError | None:
     """The page that the walk asks for; a RejectedError if its cursor was refused, None if there is nothing more."""
     try:
-        return await ahead.fetch(walk)
+        return await prefetcher.fetch(walk)
     except RejectedError as refused:
         if walk.cursor is not None:
             return refused
-        await _fail(under, conversation_id, refused.reason, refused.request_id)
+        await _fail(sync_pass, conversation_id, refused.reason, refused.request_id)
     except NotFoundError:
-        await _gone(under, conversation_id, 404)
+        await _gone(sync_pass, conversation_id, 404)
     except ForbiddenError as refused:
-        if await under.list_still_answers():
-            await _gone(under, conversation_id, 403)
+        if await sync_pass.list_still_answers():
+            await _gone(sync_pass, conversation_id, 403)
         else:
-            await _fail(under, conversation_id, refused.reason, refused.request_id)
+            await _fail(sync_pass, conversation_id, refused.reason, refused.request_id)
     except FetchError as failed:
-        await _fail(under, conversation_id, failed.reason, failed.request_id)
-        under.weigh(failed)
+        await _fail(sync_pass, conversation_id, failed.reason, failed.request_id)
+        sync_pass.weigh(failed)
     return None
 
 
-async def _recover(under: Pass, conversation_id: str, walk: Walk, refused: RejectedError) -> Walk | None:
+async def _recover(sync_pass: SyncPass, conversation_id: str, walk: Walk, refused: RejectedError) -> Walk | None:
     """The bounded recovery from a dead cursor: once beside others and once alone; a third one is a failure."""
-    mirror = under.mirror
+    mirror = sync_pass.mirror
     died = CursorDied(account=mirror.account, now=mirror.clock.now(), conversation_id=conversation_id, walk=walk)
     step = await mirror.store.apply(died)
     mirror.log(
@@ -204,16 +208,16 @@ async def _recover(under: Pass, conversation_id: str, walk: Walk, refused: Rejec
     )
     if isinstance(step, Walk):
         return step
-    await _fail(under, conversation_id, "cursor_expired", refused.request_id)
+    await _fail(sync_pass, conversation_id, "cursor_expired", refused.request_id)
     return None
 
 
-async def _gone(under: Pass, conversation_id: str, status: int) -> None:
-    mirror = under.mirror
+async def _gone(sync_pass: SyncPass, conversation_id: str, status: int) -> None:
+    mirror = sync_pass.mirror
     await mirror.store.apply(
         ConversationGone(account=mirror.account, now=mirror.clock.now(), conversation_id=conversation_id, status=status)
     )
 
 
-async def _fail(under: Pass, conversation_id: str, reason: str, request_id: str | None) -> None:
-    await under.fail("conversation", conversation_id, reason, request_id)
+async def _fail(sync_pass: SyncPass, conversation_id: str, reason: str, request_id: str | None) -> None:
+    await sync_pass.fail("conversation", conversation_id, reason, request_id)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from syncd.core.listing import Surveyed, newest
+from syncd.core.listing import Signals, newest
 from syncd.core.model import Change, EntryPage, Instant
 from syncd.core.observations import (
     Entries,
@@ -16,10 +16,10 @@ from syncd.core.observations import (
     UnreadList,
 )
 from syncd.core.times import seconds_between
-from syncd.engine.account import BaseMirror, Mirror, Outcome, identified, measured, recorded_run
+from syncd.engine.account import BaseMirror, Mirror, PollResult, identified, measured, recorded_run
 from syncd.engine.chats import SnapshotMirror, poll_snapshot
-from syncd.engine.requests import Pass
-from syncd.engine.worklist import Work, hydrate, read_jobs
+from syncd.engine.requests import SyncPass
+from syncd.engine.worklist import Worklist, complete_tasks, read_jobs
 from syncd.errors import FetchError, ForbiddenError, NotFoundError, ProtocolError, RejectedError, UnreachableError
 
 _SPREAD_SECONDS = 0.2  # between one conversation and the next of a reconcile that nobody waits for
@@ -47,13 +47,13 @@ class _Descent:
     changed: bool = False
     restarted: bool = False
 
-    def note(self, page: EntryPage, surveyed: Surveyed) -> None:
+    def note(self, page: EntryPage, signals: Signals) -> None:
         """Count a page, and move on to its cursor."""
         if self.head_time is None:
             self.head, self.head_time = newest(page.entries), page.server_time
-        self.pages, self.unknown = self.pages + 1, self.unknown + surveyed.unknown
-        self.reached = surveyed.done
-        self.changed = bool(surveyed.owed) if page.entries else self.changed
+        self.pages, self.unknown = self.pages + 1, self.unknown + signals.unknown
+        self.reached = signals.done
+        self.changed = bool(signals.pending) if page.entries else self.changed
         self.listed.update(entry.id for entry in page.entries)
         self.cursor = page.next_cursor
 
@@ -70,40 +70,44 @@ class _Descent:
         self.cursors.clear()
 
 
-async def walk_list(under: Pass, work: Work, *, whole: bool = False, reconcile: bool = False) -> Listing:
+async def walk_list(
+    sync_pass: SyncPass, worklist: Worklist, *, whole: bool = False, reconcile: bool = False
+) -> Listing:
     """Walk the list, and owe a look to whatever changed.
 
     The mark is set when the walk is finished, to the head as it was before: what moves up in the meantime is above it.
     """
     descent = _Descent()
     while True:
-        page = await _fetch_page(under, descent)
-        surveyed = await _store_page(under, descent, page, whole=whole, reconcile=reconcile)
-        under.walks.update(surveyed.walks)
-        work.add(("conversation", id_) for id_ in surveyed.owed)
-        descent.note(page, surveyed)
-        under.mirror.tally.conversations = len(descent.listed)
+        page = await _fetch_page(sync_pass, descent)
+        signals = await _store_page(sync_pass, descent, page, whole=whole, reconcile=reconcile)
+        sync_pass.walks.update(signals.walks)
+        worklist.add(("conversation", id_) for id_ in signals.pending)
+        descent.note(page, signals)
+        sync_pass.mirror.tally.conversations = len(descent.listed)
         if not descent.leads_on(page) or (descent.reached and not whole):
             break
-    await _finish(under, descent, whole=whole, reconcile=reconcile)
+    await _finish(sync_pass, descent, whole=whole, reconcile=reconcile)
     return Listing(pages=descent.pages, unknown=descent.unknown)
 
 
-async def _fetch_page(under: Pass, descent: _Descent) -> EntryPage:
+async def _fetch_page(sync_pass: SyncPass, descent: _Descent) -> EntryPage:
     """The next page; a cursor that died costs one new beginning."""
-    source = under.mirror.source
+    source = sync_pass.mirror.source
     try:
-        return await under.ask(lambda: source.fetch_entries(descent.cursor))
+        return await sync_pass.ask(lambda: source.fetch_entries(descent.cursor))
     except RejectedError as refused:
         if descent.cursor is None or descent.restarted:
             raise
-        under.mirror.log("cursor.expired", level="info", listing=True, request_id=refused.request_id)
+        sync_pass.mirror.log("cursor.expired", level="info", listing=True, request_id=refused.request_id)
     descent.restart()
-    return await under.ask(lambda: source.fetch_entries(None))
+    return await sync_pass.ask(lambda: source.fetch_entries(None))
 
 
-async def _store_page(under: Pass, descent: _Descent, page: EntryPage, *, whole: bool, reconcile: bool) -> Surveyed:
-    mirror = under.mirror
+async def _store_page(
+    sync_pass: SyncPass, descent: _Descent, page: EntryPage, *, whole: bool, reconcile: bool
+) -> Signals:
+    mirror = sync_pass.mirror
     observed = Entries(
         account=mirror.account,
         now=mirror.clock.now(),
@@ -113,16 +117,16 @@ async def _store_page(under: Pass, descent: _Descent, page: EntryPage, *, whole:
         seen_before=len(descent.listed),
         spread=0.0 if whole else _SPREAD_SECONDS,
     )
-    surveyed: Surveyed = await mirror.store.apply(observed)
-    return surveyed
+    signals: Signals = await mirror.store.apply(observed)
+    return signals
 
 
-async def _finish(under: Pass, descent: _Descent, *, whole: bool, reconcile: bool) -> None:
+async def _finish(sync_pass: SyncPass, descent: _Descent, *, whole: bool, reconcile: bool) -> None:
     """Move the mark, unless the list broke off above it: then the next poll walks down again.
 
     A list that ended while it still showed changes, short of the mark, may have broken off.
     """
-    mirror, ended = under.mirror, descent.cursor is None
+    mirror, ended = sync_pass.mirror, descent.cursor is None
     finished = whole or descent.reached or (ended and not descent.changed)
     if descent.head_time is None or not (finished or ended):
         return
@@ -139,13 +143,13 @@ async def _finish(under: Pass, descent: _Descent, *, whole: bool, reconcile: boo
 # The cheap signals beside the list's head: the unread list and the server's own feed.
 
 
-async def read_unread(under: Pass, work: Work) -> None:
+async def read_unread(sync_pass: SyncPass, worklist: Worklist) -> None:
     """Compare the unread list's first page with what counts as unread here; what the list itself said stands alone."""
-    mirror = under.mirror
+    mirror = sync_pass.mirror
     try:
-        page = await under.ask(lambda: mirror.source.fetch_entries(None, unread_only=True))
+        page = await sync_pass.ask(lambda: mirror.source.fetch_entries(None, unread_only=True))
     except (UnreachableError, ProtocolError) as failed:
-        under.weigh(failed)
+        sync_pass.weigh(failed)
         if not mirror.unread_fails:
             mirror.log("unread.failed", level="warning", reason=failed.reason, request_id=failed.request_id)
         mirror.unread_fails = True
@@ -160,21 +164,21 @@ async def read_unread(under: Pass, work: Work) -> None:
         complete=page.next_cursor is None,
         server_time=page.server_time,
     )
-    surveyed: Surveyed = await mirror.store.apply(observed)
-    under.walks.update(surveyed.walks)
-    work.add(("conversation", id_) for id_ in surveyed.owed)
+    signals: Signals = await mirror.store.apply(observed)
+    sync_pass.walks.update(signals.walks)
+    worklist.add(("conversation", id_) for id_ in signals.pending)
 
 
-async def read_feed(under: Pass, work: Work) -> None:
+async def read_feed(sync_pass: SyncPass, worklist: Worklist) -> None:
     """One page of the server's feed, where it has one; it only makes haste, so nothing rests on it."""
-    mirror = under.mirror
+    mirror = sync_pass.mirror
     if mirror.feed_absent:
         return
     held = await mirror.store.fetch_account(mirror.account)
-    cursor = held.memo.feed_cursor
+    cursor = held.account_checkpoint.feed_cursor
     changes: tuple[Change, ...] = ()
     try:
-        page = await under.ask(lambda: mirror.source.fetch_changes(cursor))
+        page = await sync_pass.ask(lambda: mirror.source.fetch_changes(cursor))
     except RejectedError:
         mirror.feed_absent = cursor is None
         cursor = None  # its cursor is dead: from the beginning again, which costs a page a poll
@@ -185,12 +189,12 @@ async def read_feed(under: Pass, work: Work) -> None:
         return
     else:
         cursor, changes = page.next_cursor or cursor, page.changes
-    surveyed: Surveyed = await mirror.store.apply(_feed(under, changes, cursor))
-    work.add(("conversation", id_) for id_ in surveyed.owed)
+    signals: Signals = await mirror.store.apply(_feed(sync_pass, changes, cursor))
+    worklist.add(("conversation", id_) for id_ in signals.pending)
 
 
-def _feed(under: Pass, changes: tuple[Change, ...], cursor: str | None) -> FeedRead:
-    mirror = under.mirror
+def _feed(sync_pass: SyncPass, changes: tuple[Change, ...], cursor: str | None) -> FeedRead:
+    mirror = sync_pass.mirror
     return FeedRead(
         account=mirror.account,
         now=mirror.clock.now(),
@@ -211,76 +215,78 @@ def _feed(under: Pass, changes: tuple[Change, ...], cursor: str | None) -> FeedR
 # and in nothing else.
 
 
-async def poll(mirror: Mirror, *, full: bool = False, manual: bool = False) -> Outcome:
+async def poll(mirror: Mirror, *, full: bool = False, manual: bool = False) -> PollResult:
     """One poll until caught up; never raises for the server's or the disk's troubles, but says them in its Outcome."""
-    return await measured(mirror, lambda: _look(Pass(mirror), full=full, manual=manual))
+    return await measured(mirror, lambda: _look(SyncPass(mirror), full=full, manual=manual))
 
 
-async def _look(under: Pass, *, full: bool, manual: bool) -> bool:
-    mirror = under.mirror
-    await under.gate.resume()
-    held = await identified(mirror, under.ask)
+async def _look(sync_pass: SyncPass, *, full: bool, manual: bool) -> bool:
+    mirror = sync_pass.mirror
+    await sync_pass.gate.resume()
+    held = await identified(mirror, sync_pass.ask)
     first = held.account is not None and held.account.complete_since is None
     reconcile = full or _is_reconcile_due(mirror, held)
     kind = "first_pass" if first else "reconcile" if reconcile else "sync" if manual else None
     async with recorded_run(mirror, kind):
         if first:
-            return await _first_pass(under)
-        return await _ordinary(under, reconcile=reconcile, at_once=full)
+            return await _first_pass(sync_pass)
+        return await _ordinary(sync_pass, reconcile=reconcile, at_once=full)
 
 
 def _is_reconcile_due(mirror: Mirror, held: HeldAccount) -> bool:
     last = held.account.last_reconciled_at if held.account is not None else None
-    if held.memo.reconciling_since is not None:
-        return not held.memo.reconcile_listed  # a crash came before all of it was owed
+    if held.account_checkpoint.reconciling_since is not None:
+        return not held.account_checkpoint.reconcile_listed  # a crash came before all of it was owed
     return last is not None and seconds_between(last, mirror.clock.now()) >= mirror.policy.reconcile_seconds
 
 
-async def _first_pass(under: Pass) -> bool:
+async def _first_pass(sync_pass: SyncPass) -> bool:
     """Walk the list, fetch what it shows, and walk it again until it shows nothing unknown.
 
     The list moves while it is walked, and one answer may be broken: what was not seen once is seen the next time.
     """
-    tally = under.mirror.tally
+    tally = sync_pass.mirror.tally
 
-    async def survey(work: Work) -> None:
+    async def read_signals(worklist: Worklist) -> None:
         known = False
         while not known:
-            listing = await walk_list(under, work, whole=True)
+            listing = await walk_list(sync_pass, worklist, whole=True)
             known = tally.listed and listing.unknown == 0
             tally.listed = True
-            await work.wait_until_begun()
+            await worklist.wait_until_begun()
 
-    await hydrate(under, survey)
-    await read_jobs(under)
-    await hydrate(under)
+    await complete_tasks(sync_pass, read_signals)
+    await read_jobs(sync_pass)
+    await complete_tasks(sync_pass)
     return True
 
 
-async def _ordinary(under: Pass, *, reconcile: bool, at_once: bool) -> bool:
-    mirror = under.mirror
+async def _ordinary(sync_pass: SyncPass, *, reconcile: bool, at_once: bool) -> bool:
+    mirror = sync_pass.mirror
     if reconcile:
         await mirror.store.apply(ReconcileBegun(account=mirror.account, now=mirror.clock.now()))
 
-    async def survey(work: Work) -> None:
-        await walk_list(under, work, whole=at_once, reconcile=reconcile)
-        await read_unread(under, work)
-        await read_feed(under, work)
+    async def read_signals(worklist: Worklist) -> None:
+        await walk_list(sync_pass, worklist, whole=at_once, reconcile=reconcile)
+        await read_unread(sync_pass, worklist)
+        await read_feed(sync_pass, worklist)
 
-    tasks = await hydrate(under, survey)
+    tasks = await complete_tasks(sync_pass, read_signals)
     if reconcile:
-        await read_jobs(under)
-        tasks += await hydrate(under)
-    await _settle(under)
+        await read_jobs(sync_pass)
+        tasks += await complete_tasks(sync_pass)
+    await _settle(sync_pass)
     return tasks > 0
 
 
-async def _settle(under: Pass) -> None:
+async def _settle(sync_pass: SyncPass) -> None:
     """When every comparison has been made, believe what they found missing."""
-    mirror = under.mirror
+    mirror = sync_pass.mirror
     held = await mirror.store.fetch_account(mirror.account)
     backlog = await mirror.store.fetch_backlog(mirror.account)
-    waiting = held.memo.reconciling_since is not None or held.memo.second_look_at is not None
+    waiting = (
+        held.account_checkpoint.reconciling_since is not None or held.account_checkpoint.second_look_at is not None
+    )
     if backlog.comparisons == 0 and (backlog.suspects > 0 or waiting):
         await mirror.store.apply(SuspectsSettled(account=mirror.account, now=mirror.clock.now()))
 
@@ -288,7 +294,7 @@ async def _settle(under: Pass) -> None:
 # Poll any account, by the story that its source needs.
 
 
-async def poll_any(mirror: BaseMirror, *, full: bool = False, manual: bool = False) -> Outcome:
+async def poll_any(mirror: BaseMirror, *, full: bool = False, manual: bool = False) -> PollResult:
     """One poll; never raises for the server's or the disk's troubles, but says them in its Outcome."""
     if isinstance(mirror, SnapshotMirror):
         return await poll_snapshot(mirror, full=full, manual=manual)

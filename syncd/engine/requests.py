@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 _MOST_WAITS = 5  # waits in a row without an answer in between: the server means it
 
 
-class Gate:
+class RateLimitGate:
     """Lets requests pass, or keeps them all back: a wait belongs to the account, not to the request that met it.
 
     A wait of up to a minute is sat out, after storing it; then one request goes ahead, and the others only when it was
@@ -80,9 +80,9 @@ class Gate:
     async def resume(self) -> None:
         """Keep a wait that an earlier process was told; RateLimitedError when it is too long to sit out."""
         held = await self._mirror.store.fetch_account(self._mirror.account)
-        if held.memo.limited_until is None:
+        if held.account_checkpoint.limited_until is None:
             return
-        left = seconds_between(self._mirror.clock.now(), held.memo.limited_until)
+        left = seconds_between(self._mirror.clock.now(), held.account_checkpoint.limited_until)
         if left > SIT_OUT_SECONDS:
             raise RateLimitedError("the server said to wait", retry_after=left)
         if left > 0:
@@ -92,7 +92,7 @@ class Gate:
 # Requests beside one another, or those of one walk alone.
 
 
-class Solo:
+class ExclusiveAccess:
     """Lets every request pass, until one walk wants to be alone: then only those of its own task do."""
 
     def __init__(self) -> None:
@@ -141,7 +141,7 @@ class BasePass:
     """What the workers of one pass share, whatever the source; `trouble` is set once and ends them all."""
 
     def __init__(self, mirror: BaseMirror) -> None:
-        self.gate = Gate(mirror)
+        self.gate = RateLimitGate(mirror)
         self._check_room = mirror.check_room
         self.trouble: SyncdError | None = None
         self._in_a_row = 0
@@ -168,7 +168,7 @@ class BasePass:
         return PassEndedError(self.trouble)
 
 
-class Pass(BasePass):
+class SyncPass(BasePass):
     """A pass over an account whose source answers in pages.
 
     `walks`: where those of conversations that were just discovered begin. `pages_ahead`: asked for before their turn.
@@ -182,12 +182,12 @@ class Pass(BasePass):
         self.attempted: set[tuple[str, str]] = set()
         self._list_answers: bool | None = None
         self._identifying = asyncio.Lock()
-        self._solo = Solo()
-        self.alone = self._solo.alone
+        self._exclusive = ExclusiveAccess()
+        self.alone = self._exclusive.alone
 
     async def ask(self, fetch: Callable[[], Awaitable[_T]]) -> _T:
         """The answer of a request, once it is known that the user who asked is still the same."""
-        async with self._solo.beside_others():
+        async with self._exclusive.beside_others():
             answer = await super().ask(fetch)
             async with self._identifying:
                 if self._is_another_token():

@@ -6,54 +6,56 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
-from syncd.core.model import DossierPage, JobPage
+from syncd.core.model import JobPage, ProposalPage
 from syncd.core.observations import InterviewMissing, JobsRead, Overdue, ProposalMissing, ProposalRead, TranscriptRead
 from syncd.engine.account import PassEndedError
 from syncd.engine.conversation import walk_conversation
-from syncd.engine.requests import Pass
+from syncd.engine.requests import SyncPass
 from syncd.errors import FetchError, ForbiddenError, NotFoundError, SyncdError
 
-_P = TypeVar("_P", JobPage, DossierPage)
+_P = TypeVar("_P", JobPage, ProposalPage)
 
 
-async def read_jobs(under: Pass) -> None:
+async def read_jobs(sync_pass: SyncPass) -> None:
     """Read all jobs; what fails of them is put off as the debt `jobs`, for it hinders nothing else."""
-    mirror = under.mirror
+    mirror = sync_pass.mirror
     if not mirror.may("jobs:read"):
         return
     failures: list[FetchError] = []
     try:
-        async for page in _pages(under, mirror.source.fetch_jobs):
+        async for page in _pages(sync_pass, mirror.source.fetch_jobs):
             await mirror.store.apply(JobsRead(account=mirror.account, now=mirror.clock.now(), jobs=page.jobs))
             if mirror.policy.every_proposal and mirror.may("proposals:read"):
-                failures += [error for job in page.jobs if (error := await _read_proposals(under, job.id))]
+                failures += [error for job in page.jobs if (error := await _read_proposals(sync_pass, job.id))]
     except FetchError as failed:
         failures.append(failed)
     for first in failures[:1]:
-        await under.fail("jobs", "mine", first.reason, first.request_id)
-        under.weigh(first)
+        await sync_pass.fail("jobs", "mine", first.reason, first.request_id)
+        sync_pass.weigh(first)
     if not failures:
         await mirror.store.apply(JobsRead(account=mirror.account, now=mirror.clock.now(), jobs=(), whole=True))
 
 
-async def _read_proposals(under: Pass, job_id: str) -> FetchError | None:
+async def _read_proposals(sync_pass: SyncPass, job_id: str) -> FetchError | None:
     """Read all proposals of one job; what went wrong."""
-    mirror = under.mirror
+    mirror = sync_pass.mirror
     try:
-        async for page in _pages(under, partial(mirror.source.fetch_job_proposals, job_id)):
-            for dossier in page.dossiers:
-                await mirror.store.apply(ProposalRead(account=mirror.account, now=mirror.clock.now(), dossier=dossier))
+        async for page in _pages(sync_pass, partial(mirror.source.fetch_job_proposals, job_id)):
+            for with_candidate in page.proposals:
+                await mirror.store.apply(
+                    ProposalRead(account=mirror.account, now=mirror.clock.now(), with_candidate=with_candidate)
+                )
     except FetchError as failed:
         return failed
     return None
 
 
-async def _pages(under: Pass, fetch: Callable[[str | None], Awaitable[_P]]) -> AsyncIterator[_P]:
+async def _pages(sync_pass: SyncPass, fetch: Callable[[str | None], Awaitable[_P]]) -> AsyncIterator[_P]:
     """Every page from the first, until the cursor is null or one that was there before."""
     cursor, cursors = None, set[str | None]()
     while cursor not in cursors:
         cursors.add(cursor)
-        page = await under.ask(partial(fetch, cursor))
+        page = await sync_pass.ask(partial(fetch, cursor))
         yield page
         cursor = page.next_cursor
 
@@ -68,11 +70,11 @@ _LOOKERS_PER_REQUEST = 8  # while some wait for their pages to be on disk, the n
 _ORDER = ("conversation", "overdue", "proposal", "interview", "jobs")
 
 
-class Work:
+class Worklist:
     """What is to be looked at in this pass, no subject by two at once; `close` when no more will come."""
 
-    def __init__(self, under: Pass) -> None:
-        self._under = under
+    def __init__(self, sync_pass: SyncPass) -> None:
+        self._under = sync_pass
         self._tasks: deque[Task] = deque()
         self._waiting: set[Task] = set()
         self._active: set[Task] = set()
@@ -130,58 +132,58 @@ class Work:
             self._queue([task])
 
 
-async def hydrate(under: Pass, feed: Callable[[Work], Awaitable[None]] | None = None) -> int:
+async def complete_tasks(sync_pass: SyncPass, feed: Callable[[Worklist], Awaitable[None]] | None = None) -> int:
     """Pay all that is due, round after round, until nothing is left that was not tried; how many tasks there were.
 
     `feed` runs beside the first round, and adds to it what it finds.
     """
     total = 0
     while True:
-        work = Work(under)
-        found = work.add(await _due(under))
+        work = Worklist(sync_pass)
+        found = work.add(await _due(sync_pass))
         if not found and feed is None:
             return total
         total += found
-        before = len(under.attempted)
-        await _round(under, work, feed)
-        total += len(under.attempted) - before
+        before = len(sync_pass.attempted)
+        await _round(sync_pass, work, feed)
+        total += len(sync_pass.attempted) - before
         feed = None
 
 
-async def _due(under: Pass) -> list[Task]:
-    mirror = under.mirror
+async def _due(sync_pass: SyncPass) -> list[Task]:
+    mirror = sync_pass.mirror
     # What the token may not see can be as much as the inbox is big: it is not even looked at.
     hidden = () if mirror.may("proposals:read") else ("proposal", "interview")
     kinds = [kind for kind in _ORDER if kind not in hidden]
     due = await mirror.store.fetch_due(mirror.account, mirror.clock.now(), kinds)
-    return [task for task in due if task not in under.attempted]
+    return [task for task in due if task not in sync_pass.attempted]
 
 
-async def _round(under: Pass, work: Work, feed: Callable[[Work], Awaitable[None]] | None) -> None:
+async def _round(sync_pass: SyncPass, work: Worklist, feed: Callable[[Worklist], Awaitable[None]] | None) -> None:
     async def fill() -> None:
         try:
             if feed is not None:
                 await feed(work)
         except SyncdError as error:
-            under.end(error.trouble if isinstance(error, PassEndedError) else error)
+            sync_pass.end(error.trouble if isinstance(error, PassEndedError) else error)
         finally:
             work.close()
 
     async def labour() -> None:
         while (task := await work.take()) is not None:
             try:
-                await _look_at(under, task)
+                await _check(sync_pass, task)
             except SyncdError as error:
-                under.end(error.trouble if isinstance(error, PassEndedError) else error)
+                sync_pass.end(error.trouble if isinstance(error, PassEndedError) else error)
             finally:
                 work.finish(task)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(fill())
-        for _ in range(_count_lookers(under.mirror.policy.concurrency)):
+        for _ in range(_count_lookers(sync_pass.mirror.policy.concurrency)):
             group.create_task(labour())
-    if under.trouble is not None:
-        raise PassEndedError(under.trouble)
+    if sync_pass.trouble is not None:
+        raise PassEndedError(sync_pass.trouble)
 
 
 def _count_lookers(concurrency: int) -> int:
@@ -189,23 +191,23 @@ def _count_lookers(concurrency: int) -> int:
     return 1 if concurrency == 1 else _LOOKERS_PER_REQUEST * concurrency
 
 
-async def _look_at(under: Pass, task: Task) -> None:
+async def _check(sync_pass: SyncPass, task: Task) -> None:
     kind, subject_id = task
     if kind == "conversation":
-        await walk_conversation(under, subject_id)
-        under.mirror.tally.done += 1
+        await walk_conversation(sync_pass, subject_id)
+        sync_pass.mirror.tally.done += 1
     elif kind == "overdue":
-        await _look_whether_overdue(under, subject_id)
+        await _look_whether_overdue(sync_pass, subject_id)
     elif kind == "proposal":
-        await _fetched(under, task, _read_proposal)
+        await _fetched(sync_pass, task, _read_proposal)
     elif kind == "jobs":
-        await read_jobs(under)
+        await read_jobs(sync_pass)
     else:
-        await _fetched(under, task, _read_interview)
+        await _fetched(sync_pass, task, _read_interview)
 
 
-async def _look_whether_overdue(under: Pass, conversation_id: str) -> None:
-    mirror = under.mirror
+async def _look_whether_overdue(sync_pass: SyncPass, conversation_id: str) -> None:
+    mirror = sync_pass.mirror
     await mirror.store.apply(
         Overdue(
             account=mirror.account,
@@ -216,31 +218,33 @@ async def _look_whether_overdue(under: Pass, conversation_id: str) -> None:
     )
 
 
-async def _fetched(under: Pass, task: Task, read: Callable[[Pass, str], Awaitable[None]]) -> None:
+async def _fetched(sync_pass: SyncPass, task: Task, read: Callable[[SyncPass, str], Awaitable[None]]) -> None:
     try:
-        await read(under, task[1])
+        await read(sync_pass, task[1])
     except ForbiddenError as refused:  # another account's job: not ours to see, and nothing to hurry for
-        await under.fail(*task, refused.reason, refused.request_id)
+        await sync_pass.fail(*task, refused.reason, refused.request_id)
     except FetchError as failed:
-        await under.fail(*task, failed.reason, failed.request_id)
-        under.weigh(failed)
+        await sync_pass.fail(*task, failed.reason, failed.request_id)
+        sync_pass.weigh(failed)
 
 
-async def _read_proposal(under: Pass, proposal_id: str) -> None:
-    mirror = under.mirror
+async def _read_proposal(sync_pass: SyncPass, proposal_id: str) -> None:
+    mirror = sync_pass.mirror
     try:
-        dossier = await under.ask(lambda: mirror.source.fetch_proposal(proposal_id))
+        with_candidate = await sync_pass.ask(lambda: mirror.source.fetch_proposal(proposal_id))
     except NotFoundError:
         missing = ProposalMissing(account=mirror.account, now=mirror.clock.now(), proposal_id=proposal_id)
         await mirror.store.apply(missing)
         return
-    await mirror.store.apply(ProposalRead(account=mirror.account, now=mirror.clock.now(), dossier=dossier))
+    await mirror.store.apply(
+        ProposalRead(account=mirror.account, now=mirror.clock.now(), with_candidate=with_candidate)
+    )
 
 
-async def _read_interview(under: Pass, proposal_id: str) -> None:
-    mirror = under.mirror
+async def _read_interview(sync_pass: SyncPass, proposal_id: str) -> None:
+    mirror = sync_pass.mirror
     try:
-        transcript = await under.ask(lambda: mirror.source.fetch_interview(proposal_id))
+        transcript = await sync_pass.ask(lambda: mirror.source.fetch_interview(proposal_id))
     except NotFoundError:
         missing = InterviewMissing(account=mirror.account, now=mirror.clock.now(), proposal_id=proposal_id)
         await mirror.store.apply(missing)

@@ -12,7 +12,7 @@ from syncd.core.model import Instant
 from syncd.core.times import seconds_between
 from syncd.ops.disk import FLOOR_BYTES
 
-Verdict = Literal["ok", "warning", "problem"]
+Severity = Literal["ok", "warning", "problem"]
 
 CLOCK_SECONDS = 60.0
 """How far our clock may be from a server's, in seconds."""
@@ -29,7 +29,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     """The outcome of one check; `account` None: it is about the whole installation. `advice`: what to do."""
 
     check: str
-    verdict: Verdict
+    verdict: Severity
     text: str
     account: str | None = None
     advice: str | None = None

@@ -154,7 +154,7 @@ class Door:
             return {"error": f"internal error: {type(error).__name__}: {error}", "exit_code": 1}
 
 
-class _Request(Struct):
+class _DoorRequest(Struct):
     """What a caller of ours says."""
 
     command: str
@@ -165,7 +165,7 @@ async def _read_request(reader: asyncio.StreamReader) -> tuple[str, dict[str, An
     """What is asked for; UsageError for what no caller of ours says."""
     try:
         async with asyncio.timeout(_REQUEST_SECONDS):
-            request = json.decode(await reader.readline(), type=_Request)
+            request = json.decode(await reader.readline(), type=_DoorRequest)
     except (DecodeError, ValueError, TimeoutError):  # ValueError: a line without an end
         raise UsageError("that is no request of a syncd command; use the syncd command") from None
     return request.command, request.arguments

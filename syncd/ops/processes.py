@@ -130,7 +130,7 @@ class Host(Protocol):
         """Write one structured line."""
 
 
-class Companion:
+class ChildProcess:
     """A command of syncd that is started again whenever it ends. It ends itself when its standard input does.
 
     Each line that it reads there says that there may be something to do.
@@ -207,7 +207,7 @@ _LEAST_SECONDS = 60.0
 _SLOW_BYTES_PER_SECOND = 1_000_000  # of a slow disk; the file is written twice, by way of the write-ahead log
 
 
-class Rest:
+class DeclaredPause:
     """How long the database's writer may be taken up with one thing before something must be wrong."""
 
     def __init__(self, database: Path, clock: Clock) -> None:

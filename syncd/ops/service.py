@@ -85,7 +85,7 @@ def _parse_watchdog(environ: Mapping[str, str]) -> float | None:
 
 
 @dataclass(slots=True)
-class Sign:
+class AccountPollStats:
     """One account: its state by its last poll (None: none yet); seconds are those of the clock that only grows."""
 
     state: str | None = None
@@ -97,15 +97,15 @@ class Sign:
 
 
 @dataclass(slots=True)
-class Signs:
+class PollStats:
     """All accounts' signs by name, in the order they came; `unread` counts conversations."""
 
-    accounts: dict[str, Sign] = field(default_factory=dict)
+    accounts: dict[str, AccountPollStats] = field(default_factory=dict)
     unread: int = 0
 
-    def of(self, account: str) -> Sign:
+    def of(self, account: str) -> AccountPollStats:
         """The account's sign."""
-        return self.accounts.setdefault(account, Sign())
+        return self.accounts.setdefault(account, AccountPollStats())
 
     def keep_only(self, accounts: list[str]) -> None:
         """Forget the accounts that are no longer there."""
@@ -121,27 +121,33 @@ class Signs:
 
     def end(self, account: str, *, state: str | None, retry_at: Instant | None, seconds: float, at: float) -> None:
         """A poll is over; `state` None: it broke on a mistake of ours."""
-        sign = self.of(account)
-        sign.state, sign.retry_at, sign.polled_at = state, retry_at, at
-        sign.polls += 1
-        sign.poll_seconds += seconds
+        account_stats = self.of(account)
+        account_stats.state, account_stats.retry_at, account_stats.polled_at = state, retry_at, at
+        account_stats.polls += 1
+        account_stats.poll_seconds += seconds
 
     def states(self) -> dict[str, str | None]:
         """Every account's state."""
-        return {name: sign.state for name, sign in self.accounts.items()}
+        return {name: account_stats.state for name, account_stats in self.accounts.items()}
 
     def describe(self, at: float) -> str:
         """One line that a person understands: what is wrong, else how much there is and how fresh it is."""
-        ill = [name for name, sign in self.accounts.items() if sign.polled_at is not None and sign.state not in HEALTHY]
+        ill = [
+            name
+            for name, account_stats in self.accounts.items()
+            if account_stats.polled_at is not None and account_stats.state not in HEALTHY
+        ]
         if ill:
             return "; ".join(_describe_trouble(name, self.accounts[name]) for name in ill) + self._describe_rest(
                 len(ill)
             )
-        counts = Counter(sign.state for sign in self.accounts.values())
+        counts = Counter(account_stats.state for account_stats in self.accounts.values())
         under_way = counts[None] + counts["starting"]
         parts = [_count(len(self.accounts), "account")]
         parts += [f"{_count(under_way, 'first pass', 'first passes')} under way"] if under_way else []
-        polled = [sign.polled_at for sign in self.accounts.values() if sign.polled_at is not None]
+        polled = [
+            account_stats.polled_at for account_stats in self.accounts.values() if account_stats.polled_at is not None
+        ]
         if polled:
             parts += [f"{self.unread} unread", f"last poll {max(0, round(at - max(polled)))} s ago"]
         return ", ".join(parts)
@@ -151,12 +157,12 @@ class Signs:
         return f"; {_count(well, 'other account')} well" if well else ""
 
 
-def _describe_trouble(name: str, sign: Sign) -> str:
-    state = (sign.state or "internal error").replace("_", " ")
-    if sign.retry_at is None:
+def _describe_trouble(name: str, account_stats: AccountPollStats) -> str:
+    state = (account_stats.state or "internal error").replace("_", " ")
+    if account_stats.retry_at is None:
         return f"{name}: {state}"
-    word = "until" if sign.state == "rate_limited" else "next try"
-    return f"{name}: {state} {word} {as_datetime(sign.retry_at):%H:%M} UTC"
+    word = "until" if account_stats.state == "rate_limited" else "next try"
+    return f"{name}: {state} {word} {as_datetime(account_stats.retry_at):%H:%M} UTC"
 
 
 def _count(number: int, one: str, many: str | None = None) -> str:
@@ -187,7 +193,7 @@ class Watched(Protocol):
         """These accounts neither get on nor wait; unless that changes, a watchdog ends the daemon."""
 
 
-class Vigil:
+class Watchdog:
     """Looks every few seconds, in the event loop: where that is dead nothing pings."""
 
     def __init__(self, supervisor: Supervisor, clock: Clock, watched: Watched) -> None:
@@ -280,7 +286,7 @@ class Service:
     """Open from `open` to `close`; the daemon tells it of each poll."""
 
     def __init__(self, supervisor: Supervisor, attended: Attended, outlets: Outlets) -> None:
-        self.signs = Signs()
+        self.poll_stats = PollStats()
         self._supervisor = supervisor
         self._attended = attended
         self._outlets = outlets
@@ -293,7 +299,7 @@ class Service:
         """All is up that needs no network; raises ConfigError where metrics can't be shown."""
         self.take_up(wishes)
         self._supervisor.say_ready(self.describe())
-        self._start(Vigil(self._supervisor, self._attended.clock, self).keep())
+        self._start(Watchdog(self._supervisor, self._attended.clock, self).keep())
 
     def take_up(self, wishes: Wishes) -> None:
         """Follow a changed configuration; raises ConfigError, all being as before, where metrics can't be shown."""
@@ -332,10 +338,10 @@ class Service:
     def note_poll(self, account: str, *, state: str | None, retry_at: Instant | None, seconds: float) -> None:
         """A poll is over; `state` None: it broke on a mistake of ours."""
         at = self._attended.clock.monotonic()
-        self.signs.end(account, state=state, retry_at=retry_at, seconds=seconds, at=at)
+        self.poll_stats.end(account, state=state, retry_at=retry_at, seconds=seconds, at=at)
         self._supervisor.say_status(self.describe())
         url = self._wishes.heartbeat_url
-        if url is not None and is_heartbeat_due(self.signs.states(), self._beat_at, at):
+        if url is not None and is_heartbeat_due(self.poll_stats.states(), self._beat_at, at):
             self._beat_at = at
             self._start(self._beat(url))
 
@@ -357,15 +363,15 @@ class Service:
                 account=name,
                 requests=meter.requests,
                 rows=meter.rows,
-                polls=self.signs.of(name).polls,
-                waits_until=self.signs.of(name).waits_until or meter.sits_until,
+                polls=self.poll_stats.of(name).polls,
+                waits_until=self.poll_stats.of(name).waits_until or meter.sits_until,
             )
             for name, meter in self._attended.read_meters().items()
         ]
 
     def describe(self) -> str:
         """How it goes, in one line for people."""
-        return self.signs.describe(self._attended.clock.monotonic())
+        return self.poll_stats.describe(self._attended.clock.monotonic())
 
     def note_jump(self, seconds: float) -> None:
         """The machine slept or its clock was set: what is connected may lead nowhere, what is due may be past."""
@@ -391,10 +397,10 @@ class Service:
         )
 
     def _figures_of(self, name: str, row: dict[str, Any], meter: Meter) -> AccountFigures:
-        sign = self.signs.of(name)
+        account_stats = self.poll_stats.of(name)
         return AccountFigures(
             account=name,
-            state=sign.state or row.get("state") or "starting",
+            state=account_stats.state or row.get("state") or "starting",
             age_seconds=row.get("age_seconds"),
             unread=row.get("unread", 0),
             needs_reply=row.get("needs_reply", 0),
@@ -402,6 +408,6 @@ class Service:
             events=row.get("events", {}),
             requests=meter.by_status,
             rows=meter.rows,
-            polls=sign.polls,
-            poll_seconds=sign.poll_seconds,
+            polls=account_stats.polls,
+            poll_seconds=account_stats.poll_seconds,
         )

@@ -24,7 +24,7 @@ SET LOCAL idle_in_transaction_session_timeout = '60s'
 slow comes before our patience ends; and if we vanish, what we have locked is free again for whoever comes next."""
 
 
-class Line:
+class TargetConnection:
     """One session; `target` is what messages call it, `schema` where the tables are."""
 
     def __init__(self, connection: "psycopg.Connection", target: str, schema: str) -> None:
@@ -67,7 +67,7 @@ class Line:
         return bool(self._connection.closed)
 
 
-def connect(url: str, password: str | None, target: str, schema: str) -> Line:
+def connect(url: str, password: str | None, target: str, schema: str) -> TargetConnection:
     """Raises PublishError; libpq's own ways to a password work where `password` is None."""
     given: dict[str, Any] = {} if password is None else {"password": password}
     try:
@@ -87,7 +87,7 @@ def connect(url: str, password: str | None, target: str, schema: str) -> Line:
         )
     except psycopg.Error as error:
         raise explain_connecting(error, target) from None
-    return Line(connection, target, schema)
+    return TargetConnection(connection, target, schema)
 
 
 # How long the target is waited for: not beyond a stall, and not beyond a signal to stop.
@@ -101,7 +101,7 @@ _LAST_SECONDS = 3.0
 """How long a stop may take; what is not committed by then is as if it had never begun."""
 
 
-class Patience:
+class Timeouts:
     """Cuts the line that it watches; for the main thread, where signals arrive.
 
     `stopping`: it is time to stop; `news`: it is, or whoever started us has written something.
@@ -111,7 +111,7 @@ class Patience:
         self.stopping = Event()
         self.news = Event()
         self.interrupted = False
-        self._line: Line | None = None
+        self._line: TargetConnection | None = None
         self._connecting = False
 
     @contextmanager
@@ -132,7 +132,7 @@ class Patience:
             for number, heed in before.items():
                 signal.signal(number, heed)
 
-    def connect(self, connect: Callable[[], Line]) -> Line:
+    def connect(self, connect: Callable[[], TargetConnection]) -> TargetConnection:
         """Connect; from then on that is the line to cut. Raises PublishError."""
         self._connecting = True
         try:

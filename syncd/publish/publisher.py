@@ -12,13 +12,13 @@ from msgspec import Struct
 from psycopg import sql
 
 from syncd.errors import PublishError
-from syncd.publish.postgres import Line
+from syncd.publish.postgres import TargetConnection
 from syncd.publish.target import (
     Changes,
-    Patient,
+    MirrorSnapshot,
     Place,
-    Snapshot,
     Table,
+    Waiting,
     advance,
     check_version,
     claim,
@@ -86,12 +86,12 @@ _BY_TYPE = {
 
 
 class Rows:
-    """Writes the tables of one schema inside a transaction, and tells its `patience` whenever it has got on."""
+    """Writes the tables of one schema inside a transaction, and tells its `timeouts` whenever it has got on."""
 
-    def __init__(self, cursor: "psycopg.Cursor", schema: str, patience: Patient) -> None:
+    def __init__(self, cursor: "psycopg.Cursor", schema: str, timeouts: Waiting) -> None:
         self._cursor = cursor
         self._schema = schema
-        self._patience = patience
+        self._patience = timeouts
 
     def holds(self, tables: Iterable[Table], account: str) -> bool:
         """Whether any row of the account is there."""
@@ -162,7 +162,7 @@ class Rows:
         self._cursor.execute(statement, [*_columns_of(keys), list(accounts)])
         return self._cursor.rowcount
 
-    def keep_only(self, table: Table, snapshot: Snapshot, accounts: Sequence[str]) -> int:
+    def keep_only(self, table: Table, snapshot: MirrorSnapshot, accounts: Sequence[str]) -> int:
         """Remove the rows of these accounts that the mirror does not have; how many."""
         kinds = dict(table.columns)
         kept = sql.Identifier("_kept")
@@ -256,11 +256,11 @@ class Publisher:
     Nothing that it knows outlives an error: the places in the target are the only truth about what is there.
     """
 
-    def __init__(self, changes: Changes, connect: Callable[[], Line], patience: Patient) -> None:
+    def __init__(self, changes: Changes, connect: Callable[[], TargetConnection], timeouts: Waiting) -> None:
         self._changes = changes
         self._connect = connect
-        self._patience = patience
-        self._line: Line | None = None
+        self._patience = timeouts
+        self._line: TargetConnection | None = None
         self._tables: tuple[Table, ...] = ()
         self._place = self._reached = -1
         self._refusal: PublishError | None = None
@@ -304,7 +304,7 @@ class Publisher:
         with self._changes.look() as snapshot:
             return snapshot.newest == self._place
 
-    def _open(self) -> Line:
+    def _open(self) -> TargetConnection:
         if self._line is None or self._line.closed:
             self._place = -1
             self._line = self._connect()
@@ -329,7 +329,12 @@ class Publisher:
         return done
 
     def _claim_missing(
-        self, cursor: "psycopg.Cursor", line: Line, snapshot: Snapshot, accounts: list[str], places: dict[str, Place]
+        self,
+        cursor: "psycopg.Cursor",
+        line: TargetConnection,
+        snapshot: MirrorSnapshot,
+        accounts: list[str],
+        places: dict[str, Place],
     ) -> dict[str, Place]:
         missing = [account for account in accounts if account not in places]
         rows = Rows(cursor, line.schema, self._patience)
@@ -338,7 +343,12 @@ class Publisher:
         return lock_places(cursor, line, accounts)[1] if missing else places
 
     def _publish(
-        self, rows: Rows, cursor: "psycopg.Cursor", line: Line, snapshot: Snapshot, places: dict[str, Place]
+        self,
+        rows: Rows,
+        cursor: "psycopg.Cursor",
+        line: TargetConnection,
+        snapshot: MirrorSnapshot,
+        places: dict[str, Place],
     ) -> Done | None:
         verdicts = {name: judge(place, snapshot, line) for name, place in places.items()}
         self._refusal = next((verdict for verdict in verdicts.values() if verdict is not None), None)
@@ -361,7 +371,7 @@ class Publisher:
 class _Batch:
     """The rows of some accounts that are equally far."""
 
-    def __init__(self, rows: Rows, snapshot: Snapshot, tables: tuple[Table, ...], accounts: list[str]) -> None:
+    def __init__(self, rows: Rows, snapshot: MirrorSnapshot, tables: tuple[Table, ...], accounts: list[str]) -> None:
         self._rows, self._snapshot, self._tables, self._accounts = rows, snapshot, tables, accounts
 
     def write(self, kind: tuple[int, int, bool], limit: int) -> Done:

@@ -11,13 +11,13 @@ from msgspec import Struct
 from psycopg import sql
 
 from syncd.errors import PublishError
-from syncd.publish.postgres import Line
+from syncd.publish.postgres import TargetConnection
 
 Span = tuple[int, int]
 """Changes from behind the first number up to the second."""
 
 
-class Snapshot(Protocol):
+class MirrorSnapshot(Protocol):
     """The mirror at one instant; `newest` is the number of its last change."""
 
     newest: int
@@ -49,7 +49,7 @@ class Snapshot(Protocol):
         """The table and the key of each row that was deleted in that span, one table after the other."""
 
 
-class Patient(Protocol):
+class Waiting(Protocol):
     """Who looks after it that the target is not waited for in vain."""
 
     def expect(self) -> None:
@@ -65,7 +65,7 @@ class Changes(Protocol):
     def read_version(self) -> int:
         """A number that is another after every commit."""
 
-    def look(self) -> AbstractContextManager[Snapshot]:
+    def look(self) -> AbstractContextManager[MirrorSnapshot]:
         """The mirror as it is at this instant, for as long as the context lasts."""
 
 
@@ -100,7 +100,7 @@ def load_steps() -> list[tuple[int, str]]:
     ]
 
 
-def prepare(line: Line) -> tuple[Table, ...]:
+def prepare(line: TargetConnection) -> tuple[Table, ...]:
     """Bring the schema up to date; its tables. Raises PublishError.
 
     All in one transaction, under a lock: any number may begin at once, and none meets half a schema.
@@ -116,7 +116,7 @@ def prepare(line: Line) -> tuple[Table, ...]:
         return tuple(_describe(cursor, line.schema))
 
 
-def read_version(cursor: "psycopg.Cursor", line: Line) -> int:
+def read_version(cursor: "psycopg.Cursor", line: TargetConnection) -> int:
     """The number of the last file that was applied, 0 when there is no schema yet; PublishError for a newer one."""
     query = "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = '_schema_version'"
     if cursor.execute(query, [line.schema]).fetchone() is None:
@@ -127,7 +127,7 @@ def read_version(cursor: "psycopg.Cursor", line: Line) -> int:
     return version
 
 
-def check_version(version: int, line: Line) -> None:
+def check_version(version: int, line: TargetConnection) -> None:
     """Refuse a schema that a newer syncd has made."""
     newest = load_steps()[-1][0]
     if version > newest:
@@ -146,7 +146,7 @@ def _lock(cursor: "psycopg.Cursor", schema: str) -> None:
         cursor.execute("ROLLBACK TO SAVEPOINT locking")  # such an engine lets one of several succeed
 
 
-def _migrate(cursor: "psycopg.Cursor", line: Line, steps: list[tuple[int, str]]) -> None:
+def _migrate(cursor: "psycopg.Cursor", line: TargetConnection, steps: list[tuple[int, str]]) -> None:
     """Read again under the lock: another may have been quicker."""
     known = "SELECT 1 FROM information_schema.schemata WHERE schema_name = %s"
     if cursor.execute(known, [line.schema]).fetchone() is None:
@@ -233,13 +233,15 @@ def _within(schema: str, statement: LiteralString) -> bytes:
     return sql.SQL(statement).format(sql.Identifier(schema)).as_bytes(None)
 
 
-def lock_places(cursor: "psycopg.Cursor", line: Line, accounts: Sequence[str]) -> tuple[int, dict[str, Place]]:
+def lock_places(
+    cursor: "psycopg.Cursor", line: TargetConnection, accounts: Sequence[str]
+) -> tuple[int, dict[str, Place]]:
     """The schema's version, and the places of those accounts that have one; nobody else moves them meanwhile."""
     rows = cursor.execute(_within(line.schema, _LOCK_PLACES), [list(accounts)]).fetchall()
     return (int(rows[0][-1]) if rows else 0), {place.account: place for place in _as_places(rows)}
 
 
-def read_places(cursor: "psycopg.Cursor", line: Line, accounts: Sequence[str]) -> list[Place]:
+def read_places(cursor: "psycopg.Cursor", line: TargetConnection, accounts: Sequence[str]) -> list[Place]:
     """The places of those accounts that have one, as they are just now."""
     return _as_places(cursor.execute(_within(line.schema, _READ), [list(accounts)]).fetchall())
 
@@ -248,7 +250,9 @@ def _as_places(rows: Sequence[tuple[Any, ...]]) -> list[Place]:
     return [Place(**dict(zip(Place.__struct_fields__, row, strict=False))) for row in rows]
 
 
-def claim(cursor: "psycopg.Cursor", line: Line, account: str, snapshot: Snapshot, *, fresh: bool) -> None:
+def claim(
+    cursor: "psycopg.Cursor", line: TargetConnection, account: str, snapshot: MirrorSnapshot, *, fresh: bool
+) -> None:
     """Begin an account that nobody has published yet; `fresh`: no row of it is in the target."""
     end = snapshot.newest if fresh else 0
     cursor.execute(
@@ -256,17 +260,21 @@ def claim(cursor: "psycopg.Cursor", line: Line, account: str, snapshot: Snapshot
     )
 
 
-def take_over(cursor: "psycopg.Cursor", line: Line, accounts: Sequence[str], snapshot: Snapshot) -> None:
+def take_over(
+    cursor: "psycopg.Cursor", line: TargetConnection, accounts: Sequence[str], snapshot: MirrorSnapshot
+) -> None:
     """Begin these accounts again, whoever published them: everything is compared."""
     cursor.execute(_within(line.schema, _TAKE_OVER), [snapshot.read_identity(), snapshot.read_mark(0), list(accounts)])
 
 
-def advance(cursor: "psycopg.Cursor", line: Line, accounts: Sequence[str], mark: str, end: int, *, whole: bool) -> None:
+def advance(
+    cursor: "psycopg.Cursor", line: TargetConnection, accounts: Sequence[str], mark: str, end: int, *, whole: bool
+) -> None:
     """These accounts are published up to `end`; `whole`: that is all there is, and what was to be compared is."""
     cursor.execute(_within(line.schema, _ADVANCE), [end, mark, whole, list(accounts)])
 
 
-def judge(place: Place, snapshot: Snapshot, line: Line) -> PublishError | None:
+def judge(place: Place, snapshot: MirrorSnapshot, line: TargetConnection) -> PublishError | None:
     """Why these rows are not this database's to go on with, or None."""
     advice = f"`syncd publish --take-over` compares everything and makes {place.account} this database's"
     if place.identity != snapshot.read_identity():
@@ -287,7 +295,7 @@ def judge(place: Place, snapshot: Snapshot, line: Line) -> PublishError | None:
 # How a target stands, for whoever only looks: nothing is locked or written.
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class TargetStatus(Struct, frozen=True, kw_only=True):
     """The schema's version, 0 where there is none; how many changes of the mirror are not there yet.
 
     `refusals`: why accounts are not ours to write.
@@ -298,7 +306,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     refusals: tuple[PublishError, ...] = ()
 
 
-def read_standing(line: Line, snapshot: Snapshot) -> Standing:
+def read_target_status(line: TargetConnection, snapshot: MirrorSnapshot) -> TargetStatus:
     """Compare the target with the mirror; raises PublishError, for a schema that a newer syncd has made too."""
     accounts = snapshot.read_accounts()
     with line.transaction() as cursor:
@@ -307,4 +315,4 @@ def read_standing(line: Line, snapshot: Snapshot) -> Standing:
     begun = [place.place for place in places] if len(places) == len(accounts) else []
     verdicts = (judge(place, snapshot, line) for place in places)
     refusals = tuple(verdict for verdict in verdicts if verdict is not None)
-    return Standing(version=version, behind=snapshot.newest - min(begun, default=0), refusals=refusals)
+    return TargetStatus(version=version, behind=snapshot.newest - min(begun, default=0), refusals=refusals)

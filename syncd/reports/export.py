@@ -175,7 +175,7 @@ Format = Literal["csv", "jsonl", "parquet"]
 MANIFEST = "manifest.json"
 
 
-class Snapshot(Struct, frozen=True, kw_only=True):
+class ExportSnapshot(Struct, frozen=True, kw_only=True):
     """What is exported, as of one transaction: its number, and each relation with its rows as they come.
 
     `since`: the transaction that the increment begins behind; None for a whole export.
@@ -213,7 +213,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     files: list[Written]
 
 
-def write_export(folder: Path, snapshot: Snapshot, form: Format, *, spreadsheet: bool, version: str) -> Manifest:
+def write_export(folder: Path, snapshot: ExportSnapshot, form: Format, *, spreadsheet: bool, version: str) -> Manifest:
     """Write every relation into the folder (made when missing), then the manifest; SyncdError if the disk refuses."""
     if form == "parquet":
         load_pyarrow()  # before anything is touched

@@ -11,21 +11,21 @@ from syncd.core.chats import (
     HeldChat,
     HeldChats,
     HeldLosses,
-    HeldRoster,
     HeldRound,
+    HeldSubjects,
     ListsRead,
-    RosterRead,
     RoundBegun,
     RoundEnded,
     SnapshotRead,
     SubjectFailed,
     SubjectMissing,
+    SubjectsRead,
     plan_lists_read,
-    plan_roster,
     plan_round_begun,
     plan_round_ended,
     plan_snapshot,
     plan_subject_failed,
+    plan_subject_list,
     plan_subject_missing,
     plan_unchanged,
 )
@@ -34,7 +34,7 @@ from syncd.core.observations import Observation
 from syncd.core.plan import Account, Plan
 from syncd.store import rows
 from syncd.store.apply import Transaction
-from syncd.store.load import load_account, load_failure, load_memo, load_suspects
+from syncd.store.load import load_account, load_account_checkpoint, load_failure, load_suspects
 
 _chat = json.Decoder(Chat)
 
@@ -84,7 +84,7 @@ def load_round(connection: Connection, account: str) -> HeldRound:
     sql = "SELECT id, job_id, gone_at FROM conversations WHERE account = ?"
     known = connection.execute(sql, (account,)).fetchall()
     return HeldRound(
-        memo=load_memo(connection, account),
+        account_checkpoint=load_account_checkpoint(connection, account),
         chats=_chats(connection, account),
         jobs={id_: job_id for id_, job_id, _ in known},
         gone=frozenset(id_ for id_, _, gone_at in known if gone_at is not None),
@@ -93,15 +93,15 @@ def load_round(connection: Connection, account: str) -> HeldRound:
     )
 
 
-def load_roster(connection: Connection, account: str, subjects: Iterable[Subject]) -> HeldRoster:
+def load_roster(connection: Connection, account: str, subjects: Iterable[Subject]) -> HeldSubjects:
     """The subjects that a list names, with their chats."""
     named = list(subjects)
     ids = [subject.conversation_id for subject in named]
     jobs = _by_id(connection, Job, account, (s.row.id for s in named if s.kind == "job"))
     candidates = _by_id(connection, Candidate, account, (s.row.id for s in named if s.kind == "candidate"))
-    return HeldRoster(
+    return HeldSubjects(
         account=_account(connection, account),
-        memo=load_memo(connection, account),
+        account_checkpoint=load_account_checkpoint(connection, account),
         subjects={("job", id_): row for id_, row in jobs.items()}
         | {("candidate", id_): row for id_, row in candidates.items()},
         conversations=_by_id(connection, Conversation, account, ids),
@@ -143,7 +143,7 @@ def load_losses(connection: Connection, account: str) -> HeldLosses:
     newest = (rows.select(connection, Message, _NEWEST, {"account": account, "id": id_}) for id_ in losing)
     return HeldLosses(
         account=suspects.account,
-        memo=suspects.memo,
+        account_checkpoint=suspects.account_checkpoint,
         conversations=suspects.conversations,
         messages=suspects.messages,
         since=since,
@@ -167,7 +167,7 @@ def _plan_snapshot(tx: Transaction, o: SnapshotRead) -> Plan:
 
 
 CHAT_PLANNERS: dict[type[Observation], Callable[[Transaction, Any], Plan]] = {
-    RosterRead: lambda tx, o: plan_roster(load_roster(tx.connection, o.account, o.subjects), o),
+    SubjectsRead: lambda tx, o: plan_subject_list(load_roster(tx.connection, o.account, o.subjects), o),
     ListsRead: lambda tx, o: plan_lists_read(load_round(tx.connection, o.account), o),
     RoundBegun: lambda tx, o: plan_round_begun(load_round(tx.connection, o.account), o),
     SnapshotRead: _plan_snapshot,

@@ -13,7 +13,7 @@ from syncd.store.feed import make_claim, note_place
 from syncd.store.migrate import KEEP_COPIES, remove_copies
 from syncd.store.published import leave_targets, note_published
 
-Errand = Callable[[sqlite3.Connection, dict[str, Any], str], dict[str, Any]]
+StoreCommand = Callable[[sqlite3.Connection, dict[str, Any], str], dict[str, Any]]
 """Takes the writing connection, outside a transaction; the arguments; and the time."""
 
 
@@ -25,7 +25,7 @@ def _keep_up(database: sqlite3.Connection, words: dict[str, Any], now: str) -> d
     return {"clean": clean, "rows": apply_retention(database, int(words.get("retention_days") or 0), now)}
 
 
-ERRANDS: Mapping[str, Errand] = {
+STORE_COMMANDS: Mapping[str, StoreCommand] = {
     "consumer": note_place,
     "claim": make_claim,
     "purge": purge,
@@ -40,7 +40,7 @@ REWRITING = frozenset({"purge", "upkeep"})
 """Those that may build the whole file anew, during which nothing else can be written."""
 
 
-def run_errand(
+def run_store_command(
     database: sqlite3.Connection, name: str, words: dict[str, Any], now: str, *, alone: bool = False
 ) -> dict[str, Any]:
     """Do the errand; raises StoreTroubleError where SQLite gives up: what is left is done at the next start.
@@ -50,6 +50,6 @@ def run_errand(
     try:
         if alone:
             finish_erasures(database)
-        return ERRANDS[name](database, words, now)
+        return STORE_COMMANDS[name](database, words, now)
     except sqlite3.Error as error:
         raise StoreTroubleError(f"{name} could not be finished: {explain(error)}; then try again") from error

@@ -64,7 +64,7 @@ def fetch_version(connection: sqlite3.Connection) -> int:
 # Which line of the database's history a change belongs to: a copy that goes on by itself has another from there.
 
 
-def begin_lineage(connection: sqlite3.Connection) -> None:
+def begin_db_history(connection: sqlite3.Connection) -> None:
     """Have the first numbered change of this opening leave a mark, in the change's own transaction.
 
     A temporary trigger does it, whoever takes the number; an opening that changes nothing leaves none.

@@ -100,8 +100,8 @@ def find_scope(database: sqlite3.Connection, account: str, candidate: str | None
     if candidate is None:
         return Scope(account=account, conversations=(str(conversation),))
     proposals = _ids(database, "SELECT id FROM proposals WHERE account = ? AND candidate_id = ?", account, candidate)
-    threads = "SELECT id FROM conversations WHERE account = ? AND proposal_id IN (SELECT value FROM json_each(?))"
-    conversations = _ids(database, threads, account, json.dumps(proposals))
+    checkpoints = "SELECT id FROM conversations WHERE account = ? AND proposal_id IN (SELECT value FROM json_each(?))"
+    conversations = _ids(database, checkpoints, account, json.dumps(proposals))
     chats = _ids(
         database, "SELECT id FROM conversations WHERE account = ? AND id = ?", account, f"candidate:{candidate}"
     )

@@ -30,7 +30,7 @@ class Choice(Struct, frozen=True, kw_only=True):
     baseline: bool = True
 
 
-class Look(Struct, frozen=True, kw_only=True):
+class FeedPage(Struct, frozen=True, kw_only=True):
     """Lines of the feed, and the place up to which there is nothing else; `more`: there may be more behind it."""
 
     lines: list[Row]
@@ -38,7 +38,7 @@ class Look(Struct, frozen=True, kw_only=True):
     more: bool
 
 
-def read_feed(database: Database, place: int, choice: Choice) -> Look:
+def read_events(database: Database, place: int, choice: Choice) -> FeedPage:
     """The next lines behind `place`; a run of erased events is a line of kind `feed.gap`, whatever was chosen."""
     database.execute("BEGIN")
     try:
@@ -52,7 +52,7 @@ def read_feed(database: Database, place: int, choice: Choice) -> Look:
         database.execute("COMMIT")
     lines = sorted([*events, *gaps], key=lambda line: int(line["id"]))
     reached = max([place, *(line["id"] for line in lines), *([] if more else [newest])])
-    return Look(lines=lines, place=reached, more=more)
+    return FeedPage(lines=lines, place=reached, more=more)
 
 
 _EVENTS = """

@@ -17,7 +17,7 @@ from msgspec import json as msgspec_json
 from syncd.core.model import Instant, InterviewMessage, Message, Row
 from syncd.core.times import as_datetime
 from syncd.core.tokenizer import join_words
-from syncd.store.rows import insert_many
+from syncd.store.rows import bulk_insert
 
 _SERIALS = 1 << 20
 """How many texts of one second have a number of their own."""
@@ -87,7 +87,7 @@ def index_texts(database: sqlite3.Connection, texts: Sequence[Text]) -> None:
         for number, text in zip(numbers, texts, strict=True)
     )
     (last,) = database.execute("SELECT coalesce(max(arrival), 0) FROM _texts").fetchone()
-    insert_many(database, _KEEP, entries)
+    bulk_insert(database, _KEEP, entries)
     database.execute(_INDEX, (last,))  # all in one: behind each statement of many rows it writes a segment
 
 

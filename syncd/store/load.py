@@ -10,22 +10,22 @@ from msgspec.structs import replace
 from syncd.core.model import Candidate, Conversation, Interview, InterviewMessage, Job, Message, Proposal
 from syncd.core.observations import (
     HeldAccount,
+    HeldConversation,
     HeldEntries,
     HeldJobs,
     HeldListing,
     HeldProposal,
     HeldSuspects,
-    HeldThread,
     HeldTurn,
     Turn,
 )
-from syncd.core.plan import Account, Failure, Memo, Owed
-from syncd.core.walk import Errand, Fresh, Thread
+from syncd.core.plan import Account, AccountCheckpoint, Failure, PendingTask
+from syncd.core.walk import ConversationCheckpoint, Fresh, Reason
 from syncd.protocols import Backlog
 from syncd.store import rows
 
-_memo = json.Decoder(Memo)
-_errand = json.Decoder(Errand)
+_memo = json.Decoder(AccountCheckpoint)
+_errand = json.Decoder(Reason)
 
 
 def fetch_one(connection: Connection, sql: str, *parameters: Any) -> Any:
@@ -45,7 +45,11 @@ def listed(ids: Iterable[str]) -> str:
 
 def load_account(connection: Connection, account: str, change_id: int) -> HeldAccount:
     """The account itself."""
-    return HeldAccount(account=_load_row(connection, account), memo=load_memo(connection, account), change_id=change_id)
+    return HeldAccount(
+        account=_load_row(connection, account),
+        account_checkpoint=load_account_checkpoint(connection, account),
+        change_id=change_id,
+    )
 
 
 _ACCOUNT = f"SELECT {', '.join(Account.__struct_fields__)} FROM accounts WHERE account = ?"  # noqa: S608 - names of our own
@@ -56,10 +60,10 @@ def _load_row(connection: Connection, account: str) -> Account | None:
     return None if row is None else Account(**dict(zip(Account.__struct_fields__, row, strict=True)))
 
 
-def load_memo(connection: Connection, account: str) -> Memo:
+def load_account_checkpoint(connection: Connection, account: str) -> AccountCheckpoint:
     """What is remembered of the account beside its row."""
     row = fetch_one(connection, "SELECT state FROM _accounts WHERE account = ?", account)
-    return Memo() if row is None else _memo.decode(row[0])
+    return AccountCheckpoint() if row is None else _memo.decode(row[0])
 
 
 def known_account(connection: Connection, account: str) -> Account:
@@ -67,18 +71,18 @@ def known_account(connection: Connection, account: str) -> Account:
     return _load_row(connection, account) or Account(source="", base_url="")
 
 
-def load_owed(connection: Connection, account: str, kind: str, ids: Iterable[str]) -> dict[str, Owed]:
+def load_pending(connection: Connection, account: str, kind: str, ids: Iterable[str]) -> dict[str, PendingTask]:
     """The debts of one kind, by subject."""
     sql = (
         "SELECT subject_id, due_at, payload, version FROM _owed"
         " WHERE account = ? AND kind = ? AND subject_id IN (SELECT value FROM json_each(?))"
     )
     return {
-        subject: Owed(
+        subject: PendingTask(
             kind=kind,
             subject_id=subject,
             due_at=due_at,
-            errand=None if payload is None else _errand.decode(payload),
+            reason=None if payload is None else _errand.decode(payload),
             version=version,
         )
         for subject, due_at, payload, version in connection.execute(sql, (account, kind, listed(ids)))
@@ -128,12 +132,12 @@ def load_entries(
     known = "SELECT id FROM proposals WHERE account = ? AND id IN (SELECT value FROM json_each(?))"
     return HeldEntries(
         account=known_account(connection, account),
-        memo=load_memo(connection, account),
+        account_checkpoint=load_account_checkpoint(connection, account),
         conversations={row.id: row for row in found},
-        owed=load_owed(connection, account, "conversation", ids),
+        pending=load_pending(connection, account, "conversation", ids),
         failing=fetch_ids(connection, failing, account),
         proposals=fetch_ids(connection, known, account, listed(wanted))
-        | frozenset(load_owed(connection, account, "proposal", wanted)),
+        | frozenset(load_pending(connection, account, "proposal", wanted)),
         unread={},
         suspects=load_suspected(connection, account, "conversation", ids),
     )
@@ -151,45 +155,45 @@ def load_named(
 
 def load_listing(connection: Connection, account: str, listed: frozenset[str] | None) -> HeldListing:
     """What a walk down the list is weighed against; None: it was not walked whole."""
-    memo = load_memo(connection, account)
+    account_checkpoint = load_account_checkpoint(connection, account)
     if listed is None:
-        return HeldListing(memo=memo)
+        return HeldListing(account_checkpoint=account_checkpoint)
     ids = fetch_ids(connection, "SELECT id FROM conversations WHERE account = ? AND gone_at IS NULL", account)
-    return HeldListing(memo=memo, unlisted=ids - listed)
+    return HeldListing(account_checkpoint=account_checkpoint, unlisted=ids - listed)
 
 
 def load_unread(connection: Connection, account: str, entries: Iterable[Conversation]) -> HeldEntries:
     """The same, with every conversation that counts as unread here."""
     known = load_entries(connection, account, entries)
     unread = rows.select(connection, Conversation, "account = ? AND unread_count > 0", (account,))
-    owed = load_owed(connection, account, "conversation", [row.id for row in unread])
-    return replace(known, unread={row.id: row for row in unread}, owed=known.owed | owed)
+    pending = load_pending(connection, account, "conversation", [row.id for row in unread])
+    return replace(known, unread={row.id: row for row in unread}, pending=known.pending | pending)
 
 
 # Read what a plan for one conversation needs to know.
 
 
-_thread = json.Decoder(Thread)
+_thread = json.Decoder(ConversationCheckpoint)
 
 
-def load_thread(
+def load_conversation(
     connection: Connection, account: str, change_id: int, conversation_id: str, message_ids: Iterable[str]
-) -> HeldThread:
+) -> HeldConversation:
     """A conversation, its debt, and those of the messages named (its last and its wanted one too) that are held."""
     conversation = first(rows.select(connection, Conversation, "account = ? AND id = ?", (account, conversation_id)))
     state = fetch_one(
         connection, "SELECT state FROM _threads WHERE account = ? AND conversation_id = ?", account, conversation_id
     )
-    owed = load_owed(connection, account, "conversation", [conversation_id]).get(conversation_id)
-    thread = None if state is None else _thread.decode(state[0])
-    messages = _messages(connection, account, {*message_ids, *_named(owed, conversation)})
-    newest = _newest_inbound(connection, account, conversation_id, thread)
-    return HeldThread(
+    pending = load_pending(connection, account, "conversation", [conversation_id]).get(conversation_id)
+    checkpoint = None if state is None else _thread.decode(state[0])
+    messages = _messages(connection, account, {*message_ids, *_named(pending, conversation)})
+    newest = _newest_inbound(connection, account, conversation_id, checkpoint)
+    return HeldConversation(
         account=known_account(connection, account),
         change_id=change_id,
         conversation=conversation,
-        thread=thread,
-        owed=owed,
+        checkpoint=checkpoint,
+        pending=pending,
         failure=load_failure(connection, account, "conversation", conversation_id),
         messages=messages,
         suspects=load_suspected(connection, account, "message", messages),
@@ -199,11 +203,11 @@ def load_thread(
     )
 
 
-def _named(owed: Owed | None, conversation: Conversation | None) -> set[str]:
-    errand = (owed and owed.errand) or Errand()
-    entry = errand.entry or conversation
+def _named(pending: PendingTask | None, conversation: Conversation | None) -> set[str]:
+    reason = (pending and pending.reason) or Reason()
+    entry = reason.entry or conversation
     last = None if entry is None else entry.last_message_id
-    return {id_ for id_ in (errand.want, last) if id_ is not None}
+    return {id_ for id_ in (reason.want, last) if id_ is not None}
 
 
 def _messages(connection: Connection, account: str, ids: Iterable[str]) -> dict[str, Message]:
@@ -211,7 +215,9 @@ def _messages(connection: Connection, account: str, ids: Iterable[str]) -> dict[
     return {message.id: message for message in rows.select(connection, Message, where, (account, listed(ids)))}
 
 
-def _newest_inbound(connection: Connection, account: str, conversation_id: str, thread: Thread | None) -> Fresh | None:
+def _newest_inbound(
+    connection: Connection, account: str, conversation_id: str, checkpoint: ConversationCheckpoint | None
+) -> Fresh | None:
     row = fetch_one(
         connection,
         "SELECT COALESCE(created_at, ''), id, first_seen_at FROM messages"
@@ -221,15 +227,17 @@ def _newest_inbound(connection: Connection, account: str, conversation_id: str, 
         account,
         conversation_id,
     )
-    if row is None or thread is None:
+    if row is None or checkpoint is None:
         return None
     at, id_, first_seen_at = row
-    return Fresh(at=at, id=id_, history=_is_history(thread, at, first_seen_at))
+    return Fresh(at=at, id=id_, history=_is_history(checkpoint, at, first_seen_at))
 
 
-def _is_history(thread: Thread, created_at: str, first_seen_at: str) -> bool:
+def _is_history(checkpoint: ConversationCheckpoint, created_at: str, first_seen_at: str) -> bool:
     """Created before anybody watched, and stored before its conversation was first proved whole."""
-    return created_at < thread.history_before and (thread.whole_since is None or first_seen_at <= thread.whole_since)
+    return created_at < checkpoint.history_before and (
+        checkpoint.whole_since is None or first_seen_at <= checkpoint.whole_since
+    )
 
 
 def _told(connection: Connection, account: str, message_id: str) -> frozenset[str]:
@@ -254,13 +262,13 @@ def _interview_looked_for(connection: Connection, account: str, conversation: Co
 
 def load_turn(connection: Connection, account: str, conversation_id: str) -> HeldTurn:
     """The open turn of a two-sided conversation that still needs a reply."""
-    owed = load_owed(connection, account, "overdue", [conversation_id]).get(conversation_id)
+    pending = load_pending(connection, account, "overdue", [conversation_id]).get(conversation_id)
     row = connection.execute(_OPEN_TURN, {"account": account, "id": conversation_id}).fetchone()
     if row is None:
-        return HeldTurn(owed=owed, turn=None)
+        return HeldTurn(pending=pending, turn=None)
     message_id, asked_at, first_seen_at, told, state = row
     return HeldTurn(
-        owed=owed,
+        pending=pending,
         turn=Turn(
             message_id=message_id,
             asked_at=asked_at,
@@ -322,7 +330,7 @@ def load_proposal(
         candidate=first(rows.select(connection, Candidate, "account = ? AND id = ?", (account, candidate_id or ""))),
         interview=first(rows.select(connection, Interview, "account = ? AND proposal_id = ?", about)),
         messages={message.id: message for message in messages},
-        owed=load_owed(connection, account, kind, [proposal_id]).get(proposal_id),
+        pending=load_pending(connection, account, kind, [proposal_id]).get(proposal_id),
         failure=load_failure(connection, account, kind, proposal_id),
         active_at=active[0],
         nameless=bool(load_suspected(connection, account, "nameless", [candidate_id or ""])),
@@ -335,7 +343,7 @@ def load_jobs(connection: Connection, account: str, ids: Iterable[str]) -> HeldJ
     where = "account = ? AND id IN (SELECT value FROM json_each(?))"
     return HeldJobs(
         jobs={job.id: job for job in rows.select(connection, Job, where, (account, listed(ids)))},
-        owed=load_owed(connection, account, "jobs", ["mine"]).get("mine"),
+        pending=load_pending(connection, account, "jobs", ["mine"]).get("mine"),
         failure=load_failure(connection, account, "jobs", "mine"),
     )
 
@@ -353,7 +361,7 @@ def load_suspects(connection: Connection, account: str) -> HeldSuspects:
 
     return HeldSuspects(
         account=known_account(connection, account),
-        memo=load_memo(connection, account),
+        account_checkpoint=load_account_checkpoint(connection, account),
         conversations=suspected_rows(Conversation, "conversation"),
         messages=suspected_rows(Message, "message"),
         all_conversations=fetch_one(connection, totals.format("conversations"), account)[0],

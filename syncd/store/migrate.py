@@ -15,7 +15,7 @@ from syncd.errors import DatabaseError, StoreTroubleError
 from syncd.store.database import (
     APPLICATION_ID,
     BUSY_TIMEOUT_MS,
-    begin_lineage,
+    begin_db_history,
     check_application,
     check_file,
     check_version,
@@ -290,7 +290,7 @@ def _connect_current(path: Path, migrations: Sequence[Migration]) -> sqlite3.Con
         for setting in _SETTINGS:
             connection.execute(setting)
         migrate(connection, path, migrations)
-        begin_lineage(connection)
+        begin_db_history(connection)
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # from here on there is a log
     except BaseException:
         connection.close()

@@ -15,7 +15,7 @@ from syncd.store.database import Database, Row, open_reader, read_identity, read
 _DELETIONS = (("table_name", "TEXT"), ("key", "TEXT"), ("change_id", "INTEGER"))
 
 
-class Source(Struct, frozen=True, kw_only=True):
+class PublicRelation(Struct, frozen=True, kw_only=True):
     """A public table or view, or the deletions of an increment: its columns with their declared types."""
 
     name: str
@@ -24,23 +24,25 @@ class Source(Struct, frozen=True, kw_only=True):
     key: tuple[str, ...] = ()
 
 
-def read_sources(database: sqlite3.Connection, *, deletions: bool) -> list[Source]:
+def read_relations(database: sqlite3.Connection, *, deletions: bool) -> list[PublicRelation]:
     """Tables first, then views, then the deletions if they are wanted."""
     query = (
         "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND substr(name, 1, 1) <> '_'"
         " AND name NOT LIKE 'sqlite%' ORDER BY type, name"
     )
     found = [_describe(database, name, kind) for name, kind in database.execute(query).fetchall()]
-    return [*found, Source(name="deletions", kind="deletions", columns=_DELETIONS)] if deletions else found
+    return [*found, PublicRelation(name="deletions", kind="deletions", columns=_DELETIONS)] if deletions else found
 
 
-def _describe(database: sqlite3.Connection, name: str, kind: str) -> Source:
+def _describe(database: sqlite3.Connection, name: str, kind: str) -> PublicRelation:
     rows = database.execute("SELECT name, type, pk FROM pragma_table_info(?) ORDER BY cid", (name,)).fetchall()
     key = tuple(column for _, column in sorted((pk, column) for column, _, pk in rows if pk))
-    return Source(name=name, kind=kind, columns=tuple((column, declared) for column, declared, _ in rows), key=key)
+    return PublicRelation(
+        name=name, kind=kind, columns=tuple((column, declared) for column, declared, _ in rows), key=key
+    )
 
 
-def read_source(database: sqlite3.Connection, source: Source, since: int | None) -> Iterator[tuple[Any, ...]]:
+def read_relation(database: sqlite3.Connection, source: PublicRelation, since: int | None) -> Iterator[tuple[Any, ...]]:
     """Its rows; a table's in the order of its key, behind `since` those that changed, in the order they did."""
     if source.kind == "deletions":
         query = 'SELECT table_name, "key", change_id FROM _deletions WHERE change_id > ? ORDER BY change_id'
@@ -59,14 +61,16 @@ def read_change_id(database: sqlite3.Connection) -> int:
 # What is published: the rows that changed behind a place, each batch as of one instant. Reads only.
 
 
-class Changes:
+class ChangedRows:
     """A connection that looks at the database whenever it is asked to; fulfils publish's interface of that name."""
 
     def __init__(self, path: Path) -> None:
         """Raises DatabaseError, NoDatabaseError."""
         self._path = path
         self._database = open_reader(path)
-        self._sources = {one.name: one for one in read_sources(self._database, deletions=False) if one.kind == "table"}
+        self._sources = {
+            one.name: one for one in read_relations(self._database, deletions=False) if one.kind == "table"
+        }
 
     def read_version(self) -> int:
         """A number that is another after every commit of another connection; raises StoreTroubleError."""
@@ -74,12 +78,12 @@ class Changes:
             return int(self._database.execute("PRAGMA data_version").fetchone()[0])
 
     @contextmanager
-    def look(self) -> Iterator["Snapshot"]:
+    def look(self) -> Iterator["DatabaseSnapshot"]:
         """The database as it is at this instant, for as long as the context lasts; raises StoreTroubleError."""
         with self._translating():
             try:
                 self._database.execute("BEGIN")
-                yield Snapshot(self._database, self._sources)
+                yield DatabaseSnapshot(self._database, self._sources)
             finally:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
@@ -96,10 +100,10 @@ class Changes:
         self._database.close()
 
 
-class Snapshot:
+class DatabaseSnapshot:
     """The database at one instant."""
 
-    def __init__(self, database: sqlite3.Connection, sources: dict[str, Source]) -> None:
+    def __init__(self, database: sqlite3.Connection, sources: dict[str, PublicRelation]) -> None:
         self._database = database
         self._sources = sources
         self.newest = read_change_id(database)

@@ -97,7 +97,7 @@ def _upsert(connection: Connection, kind: type[Row], many: list[tuple[Any, ...]]
         if column.count(None) < len(many):
             given[name] = map(_AS_INTEGER.__getitem__, column) if is_boolean else column
     before, behind = _upsert_sql(kind, tuple(given))
-    insert_many(connection, before, list(zip(*given.values(), strict=True)), behind)
+    bulk_insert(connection, before, list(zip(*given.values(), strict=True)), behind)
 
 
 # Many rows in few statements: other threads run while SQLite is at work, and each statement makes them wait once.
@@ -106,7 +106,7 @@ def _upsert(connection: Connection, kind: type[Row], many: list[tuple[Any, ...]]
 _ROWS = 64  # of a table with 25 columns: 1,600 of the 32,766 values that a statement may have
 
 
-def insert_many(connection: sqlite3.Connection, insert: str, rows: Sequence[tuple[Any, ...]], behind: str = "") -> None:
+def bulk_insert(connection: sqlite3.Connection, insert: str, rows: Sequence[tuple[Any, ...]], behind: str = "") -> None:
     """Insert rows of one length; `insert` ends with VALUES, `behind` is what follows the values."""
     whole = len(rows) - len(rows) % _ROWS
     for start in range(0, whole, _ROWS):

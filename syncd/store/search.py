@@ -16,7 +16,7 @@ _MOST_PLACES = 500
 """Conversations of people of a name up to which they are named in the query, instead of each hit being looked at."""
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class SearchQuery(Struct, frozen=True, kw_only=True):
     """What is looked for; None for what does not matter. `since` is a time, `sender` a name or an id."""
 
     phrases: list[Phrase]
@@ -27,7 +27,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     rank: bool = False
 
 
-def search(database: Database, wanted: Wanted, limit: int | None) -> list[Row]:
+def search(database: Database, wanted: SearchQuery, limit: int | None) -> list[Row]:
     """The hits, newest first, or with `rank` best first; `matches` are the places in `content` that were met."""
     places: dict[tuple[str, str, str], Row] = {}
     hits = (_describe(database, hit, places) for hit in database.execute(*_compose(database, wanted)))
@@ -38,10 +38,10 @@ def search(database: Database, wanted: Wanted, limit: int | None) -> list[Row]:
     return found
 
 
-def _compose(database: Database, wanted: Wanted) -> tuple[str, Row]:
+def _compose(database: Database, wanted: SearchQuery) -> tuple[str, Row]:
     """The query on the index: in the order of its numbers the newest come first, without the others being read."""
     # Without --rank; that weighs every text that is met, and there is no way round the index.
-    wide = [] if wanted.rank else [phrase for phrase in wanted.phrases if is_wide(database, phrase)]
+    wide = [] if wanted.rank else [phrase for phrase in wanted.phrases if is_broad_prefix(database, phrase)]
     where, words = [], {}
     if match := _render_match(database, wanted, wide):
         where.append("_search MATCH :match")
@@ -66,7 +66,7 @@ def _look_into_texts(database: Database, phrases: list[Phrase]) -> None:
     )
 
 
-def _render_match(database: Database, wanted: Wanted, wide: list[Phrase]) -> str:
+def _render_match(database: Database, wanted: SearchQuery, wide: list[Phrase]) -> str:
     """What the index is asked for; of a phrase with a wide beginning only the words before it; empty for nothing."""
     asked = [Phrase(phrase.words[:-1]) if phrase in wide else phrase for phrase in wanted.phrases]
     phrases = [_render_phrase(phrase) for phrase in asked if phrase.words]
@@ -105,7 +105,7 @@ def _narrow_to(database: Database, sender: str) -> list[str]:
     )
     database.create_function("is_named", 1, lambda text: _is_named(text, name), deterministic=True)
     found = database.execute(people, {"limit": _MOST_PLACES + 1, "word": name.words[0]}).fetchall()
-    if len(found) > _MOST_PLACES or is_wide(database, name):
+    if len(found) > _MOST_PLACES or is_broad_prefix(database, name):
         return []
     places = [token for row in found for token in _places_of(database, row)]
     named = f"sender : {_render_phrase(name)}"
@@ -191,14 +191,14 @@ def _describe(database: Database, hit: Row, places: dict[tuple[str, str, str], R
 # millions of places. What so much begins with is soon met by looking at the newest texts themselves.
 
 
-_WIDE = 20_000
+_BROAD_PREFIX = 20_000
 """Texts from which on a beginning is looked for in the texts: the index puts so many places together in some ms."""
 _TERMS = "SELECT doc FROM temp._terms WHERE term >= :low AND term < :high"
 _IN_WORDS = "0-9A-Za-z\x80-\U0010ffff"
 """What the index's tokenizer makes words of; all else stands between them."""
 
 
-def is_wide(database: sqlite3.Connection, phrase: Phrase) -> bool:
+def is_broad_prefix(database: sqlite3.Connection, phrase: Phrase) -> bool:
     """Whether the phrase ends in a beginning that so many texts have; costs no more than to count them up to there."""
     if not phrase.prefix:
         return False
@@ -207,7 +207,7 @@ def is_wide(database: sqlite3.Connection, phrase: Phrase) -> bool:
     beginning = phrase.words[-1]
     for row in database.execute(_TERMS, {"low": beginning, "high": f"{beginning}\U0010ffff"}):
         found += row["doc"]
-        if found > _WIDE:
+        if found > _BROAD_PREFIX:
             return True
     return False
 

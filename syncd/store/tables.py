@@ -6,14 +6,14 @@ from sqlalchemy import MetaData, Table
 from sqlmodel import Field, SQLModel
 
 
-class Row(SQLModel):
+class TableRow(SQLModel):
     """What every table's class has: our own metadata, and the table itself for statements."""
 
     metadata: ClassVar[MetaData] = MetaData()
     __table__: ClassVar[Table]
 
 
-class AccountRow(Row, table=True):
+class AccountRow(TableRow, table=True):
     """An account: where its rows come from, how it is, and since when."""
 
     __tablename__ = "accounts"
@@ -33,7 +33,7 @@ class AccountRow(Row, table=True):
     change_id: int
 
 
-class ConversationRow(Row, table=True):
+class ConversationRow(TableRow, table=True):
     """A conversation as the list of conversations told it."""
 
     __tablename__ = "conversations"
@@ -57,7 +57,7 @@ class ConversationRow(Row, table=True):
     extra: str | None = None
 
 
-class MessageRow(Row, table=True):
+class MessageRow(TableRow, table=True):
     """A message as it is now; what it was before an edit is in `message_revisions`."""
 
     __tablename__ = "messages"
@@ -85,7 +85,7 @@ class MessageRow(Row, table=True):
     extra: str | None = None
 
 
-class MessageRevisionRow(Row, table=True):
+class MessageRevisionRow(TableRow, table=True):
     """What a message said before an edit replaced it."""
 
     __tablename__ = "message_revisions"
@@ -98,7 +98,7 @@ class MessageRevisionRow(Row, table=True):
     change_id: int
 
 
-class JobRow(Row, table=True):
+class JobRow(TableRow, table=True):
     """A job of the owner."""
 
     __tablename__ = "jobs"
@@ -115,7 +115,7 @@ class JobRow(Row, table=True):
     extra: str | None = None
 
 
-class CandidateRow(Row, table=True):
+class CandidateRow(TableRow, table=True):
     """A person who made a proposal or applied; `erased_at` says since when the person is nameless."""
 
     __tablename__ = "candidates"
@@ -133,7 +133,7 @@ class CandidateRow(Row, table=True):
     extra: str | None = None
 
 
-class ProposalRow(Row, table=True):
+class ProposalRow(TableRow, table=True):
     """A proposal: who offers to do which job for how much."""
 
     __tablename__ = "proposals"
@@ -158,7 +158,7 @@ class ProposalRow(Row, table=True):
     extra: str | None = None
 
 
-class InterviewRow(Row, table=True):
+class InterviewRow(TableRow, table=True):
     """A proposal's latest interview."""
 
     __tablename__ = "interviews"
@@ -174,7 +174,7 @@ class InterviewRow(Row, table=True):
     extra: str | None = None
 
 
-class InterviewMessageRow(Row, table=True):
+class InterviewMessageRow(TableRow, table=True):
     """A line of an interview's transcript; `seq` is its place."""
 
     __tablename__ = "interview_messages"
@@ -195,7 +195,7 @@ class InterviewMessageRow(Row, table=True):
 # The columns of what syncd itself records: failures, events, outbox, runs, and (with `_`) the engine's memory.
 
 
-class FailureRow(Row, table=True):
+class FailureRow(TableRow, table=True):
     """Something that could not be fetched, why, and when it is tried again."""
 
     __tablename__ = "failures"
@@ -210,7 +210,7 @@ class FailureRow(Row, table=True):
     change_id: int
 
 
-class EventRow(Row, table=True):
+class EventRow(TableRow, table=True):
     """A line of the change feed; `logged_at` is NULL until the log has it."""
 
     __tablename__ = "events"
@@ -228,7 +228,7 @@ class EventRow(Row, table=True):
     change_id: int
 
 
-class OutboxRow(Row, table=True):
+class OutboxRow(TableRow, table=True):
     """A message that syncd was asked to send; its text is gone once it was sent."""
 
     __tablename__ = "outbox"
@@ -245,7 +245,7 @@ class OutboxRow(Row, table=True):
     change_id: int
 
 
-class SyncRunRow(Row, table=True):
+class SyncRunRow(TableRow, table=True):
     """A first pass, a reconcile or a manual sync."""
 
     __tablename__ = "sync_runs"
@@ -260,7 +260,7 @@ class SyncRunRow(Row, table=True):
     change_id: int
 
 
-class CounterRow(Row, table=True):
+class CounterRow(TableRow, table=True):
     """A number that only grows."""
 
     __tablename__ = "_counters"
@@ -268,7 +268,7 @@ class CounterRow(Row, table=True):
     value: int
 
 
-class DeletionRow(Row, table=True):
+class DeletionRow(TableRow, table=True):
     """A deleted row: its table and its primary key as a JSON array."""
 
     __tablename__ = "_deletions"
@@ -277,7 +277,7 @@ class DeletionRow(Row, table=True):
     change_id: int
 
 
-class AccountStateRow(Row, table=True):
+class AccountStateRow(TableRow, table=True):
     """The engine's memory of an account, as JSON."""
 
     __tablename__ = "_accounts"
@@ -285,7 +285,7 @@ class AccountStateRow(Row, table=True):
     state: str
 
 
-class ThreadStateRow(Row, table=True):
+class ConversationStateRow(TableRow, table=True):
     """The engine's memory of a conversation, as JSON."""
 
     __tablename__ = "_threads"
@@ -294,7 +294,7 @@ class ThreadStateRow(Row, table=True):
     state: str
 
 
-class OwedRow(Row, table=True):
+class OwedRow(TableRow, table=True):
     """Something still to be fetched, and not before `due_at`."""
 
     __tablename__ = "_owed"
@@ -306,7 +306,7 @@ class OwedRow(Row, table=True):
     payload: str | None = None
 
 
-class SeenRow(Row, table=True):
+class SeenRow(TableRow, table=True):
     """A message seen by the re-walk of a conversation that is under way."""
 
     __tablename__ = "_seen"
@@ -315,7 +315,7 @@ class SeenRow(Row, table=True):
     message_id: str = Field(primary_key=True)
 
 
-class SuspectRow(Row, table=True):
+class SuspectRow(TableRow, table=True):
     """Something that was absent once and becomes gone when that is proved."""
 
     __tablename__ = "_suspects"
@@ -326,7 +326,7 @@ class SuspectRow(Row, table=True):
     since: str
 
 
-class SearchDueRow(Row, table=True):
+class SearchDueRow(TableRow, table=True):
     """A text that the search index does not yet hold as it is now; it is gone at the end of each transaction."""
 
     __tablename__ = "_search_due"
@@ -338,7 +338,7 @@ class SearchDueRow(Row, table=True):
     old_at: str | None = None
 
 
-class TextRow(Row, table=True):
+class TextRow(TableRow, table=True):
     """What the search index holds of a text; `number` is its row there, which counts by time."""
 
     __tablename__ = "_texts"
@@ -353,7 +353,7 @@ class TextRow(Row, table=True):
     words: str
 
 
-class ConsumerRow(Row, table=True):
+class ConsumerRow(TableRow, table=True):
     """Who follows the events, how far it has read, and how its command fails."""
 
     __tablename__ = "_consumers"
@@ -366,7 +366,7 @@ class ConsumerRow(Row, table=True):
     next_try_at: str | None = None
 
 
-class GapRow(Row, table=True):
+class GapRow(TableRow, table=True):
     """A run of events that were erased."""
 
     __tablename__ = "_gaps"
@@ -376,7 +376,7 @@ class GapRow(Row, table=True):
     erased_at: str
 
 
-class ErasedRow(Row, table=True):
+class ErasedRow(TableRow, table=True):
     """The id of something that was erased and is not mirrored again."""
 
     __tablename__ = "_erased"
@@ -386,7 +386,7 @@ class ErasedRow(Row, table=True):
     erased_at: str
 
 
-class ErasureRow(Row, table=True):
+class ErasureRow(TableRow, table=True):
     """An erasure whose traces in the file are still to be removed."""
 
     __tablename__ = "_erasures"
@@ -395,7 +395,7 @@ class ErasureRow(Row, table=True):
     begun_at: str
 
 
-class BackupRow(Row, table=True):
+class BackupRow(TableRow, table=True):
     """A copy of the database that `backup` made."""
 
     __tablename__ = "_backups"
@@ -403,7 +403,7 @@ class BackupRow(Row, table=True):
     made_at: str
 
 
-class OutgoingRow(Row, table=True):
+class OutgoingRow(TableRow, table=True):
     """What settles an outgoing message: its first attempt that may have arrived, and the first look in vain."""
 
     __tablename__ = "_outbox"
@@ -413,7 +413,7 @@ class OutgoingRow(Row, table=True):
     key: str | None = None
 
 
-class LineageRow(Row, table=True):
+class DbHistoryRow(TableRow, table=True):
     """A time that the database was opened and then changed, from the transaction `change_id` on."""
 
     __tablename__ = "_lineage"
@@ -421,7 +421,7 @@ class LineageRow(Row, table=True):
     change_id: int
 
 
-class PublishedRow(Row, table=True):
+class PublishedRow(TableRow, table=True):
     """How far the database has been published into a target, and what keeps it from going on."""
 
     __tablename__ = "_published"

@@ -25,10 +25,10 @@ from syncd.core.account import (
     plan_waiting,
 )
 from syncd.core.conversation import (
+    plan_check,
     plan_conversation_failed,
     plan_conversation_gone,
     plan_dead_cursor,
-    plan_look,
     plan_page,
 )
 from syncd.core.deletions import plan_overdue, plan_reconcile_begun, plan_suspects_settled
@@ -46,13 +46,13 @@ from syncd.store.erase import plan_without_erased
 from syncd.store.load import (
     load_account,
     load_backlog,
+    load_conversation,
     load_entries,
     load_jobs,
     load_listing,
     load_named,
     load_proposal,
     load_suspects,
-    load_thread,
     load_turn,
     load_unread,
 )
@@ -60,7 +60,7 @@ from syncd.store.migrate import Writer
 from syncd.store.outbox import has_open, load_one, load_row, load_settling, load_waiting, load_wish
 
 
-class Job(Struct, eq=False):
+class WriterJob(Struct, eq=False):
     """An observation to be committed, or a question to be asked between transactions."""
 
     future: "asyncio.Future[Any]"
@@ -69,9 +69,9 @@ class Job(Struct, eq=False):
     query: Callable[[Connection], Any] | None = None
 
 
-def split_runs(batch: list[Job]) -> list[list[Job]]:
+def split_runs(batch: list[WriterJob]) -> list[list[WriterJob]]:
     """The batch in order, observations that stand together as one part, each question as its own."""
-    parts: list[list[Job]] = []
+    parts: list[list[WriterJob]] = []
     for job in batch:
         if parts and job.query is None and parts[-1][0].query is None:
             parts[-1].append(job)
@@ -80,7 +80,7 @@ def split_runs(batch: list[Job]) -> list[list[Job]]:
     return parts
 
 
-def resolve_job(job: Job, answer: Any) -> None:
+def resolve_job(job: WriterJob, answer: Any) -> None:
     """Answer whoever waits; called in the writer's thread."""
 
     def resolve() -> None:
@@ -90,7 +90,7 @@ def resolve_job(job: Job, answer: Any) -> None:
     job.loop.call_soon_threadsafe(resolve)
 
 
-def refuse_job(job: Job, error: Exception) -> None:
+def refuse_job(job: WriterJob, error: Exception) -> None:
     """Raise the error where the job came from; called in the writer's thread."""
 
     def refuse() -> None:
@@ -199,23 +199,23 @@ def _of_account(planner: Callable[[Any, Any], Plan]) -> Planner:
     return lambda tx, o: planner(load_account(tx.connection, o.account, tx.before), o)
 
 
-def _of_thread(planner: Callable[[Any, Any], Plan], ids: Callable[[Any], list[str]] = lambda _: []) -> Planner:
+def _of_conversation(planner: Callable[[Any, Any], Plan], ids: Callable[[Any], list[str]] = lambda _: []) -> Planner:
     def plan(tx: Transaction, o: Any) -> Plan:
         conversation_id = o.page.conversation_id if isinstance(o, seen.PageRead) else o.conversation_id
-        return planner(load_thread(tx.connection, o.account, tx.before, conversation_id, ids(o)), o)
+        return planner(load_conversation(tx.connection, o.account, tx.before, conversation_id, ids(o)), o)
 
     return plan
 
 
 def _plan_failed(tx: Transaction, o: seen.Failed) -> Plan:
     if o.kind == "conversation":
-        thread = load_thread(tx.connection, o.account, tx.before, o.subject_id, [])
-        return plan_conversation_failed(thread, o)
+        checkpoint = load_conversation(tx.connection, o.account, tx.before, o.subject_id, [])
+        return plan_conversation_failed(checkpoint, o)
     return proposals.plan_subject_failed(load_proposal(tx.connection, o.account, o.kind, o.subject_id, None), o)
 
 
 def _plan_proposal(tx: Transaction, o: seen.ProposalRead) -> Plan:
-    proposal = o.dossier.proposal
+    proposal = o.with_candidate.proposal
     about = load_proposal(tx.connection, o.account, "proposal", proposal.id, proposal.candidate_id)
     return proposals.plan_proposal(about, o)
 
@@ -242,10 +242,10 @@ _PLANNERS: dict[type[seen.Observation], Planner] = {
     seen.Entries: lambda tx, o: plan_entries(load_entries(tx.connection, o.account, o.entries), o),
     seen.UnreadList: lambda tx, o: plan_unread(load_unread(tx.connection, o.account, o.entries), o),
     seen.FeedRead: _plan_feed,
-    seen.Look: _of_thread(plan_look),
-    seen.PageRead: _of_thread(plan_page, lambda o: [message.id for message in o.page.messages]),
-    seen.CursorDied: _of_thread(plan_dead_cursor),
-    seen.ConversationGone: _of_thread(plan_conversation_gone),
+    seen.CheckDue: _of_conversation(plan_check),
+    seen.PageRead: _of_conversation(plan_page, lambda o: [message.id for message in o.page.messages]),
+    seen.CursorDied: _of_conversation(plan_dead_cursor),
+    seen.ConversationGone: _of_conversation(plan_conversation_gone),
     seen.Failed: _plan_failed,
     seen.ProposalRead: _plan_proposal,
     seen.ProposalMissing: lambda tx, o: proposals.plan_proposal_missing(
@@ -303,7 +303,7 @@ class StoreWriter(Questions):
         self._writer = writer
         self._clock = clock
         self._announcer = announcer
-        self._jobs: Queue[Job | None] = Queue()
+        self._jobs: Queue[WriterJob | None] = Queue()
         self._places = asyncio.Semaphore(4 * _MOST_AT_ONCE)
         self._logged: list[int] = []
         self._has_leftovers = True
@@ -311,7 +311,7 @@ class StoreWriter(Questions):
         self.files_used = 1
         self.on_change: Callable[[], object] = lambda: None
         self._rows: Counter[str] = Counter()
-        self._answers: list[tuple[Job, Any]] = []
+        self._answers: list[tuple[WriterJob, Any]] = []
         self._thread = Thread(target=self._work, name="syncd-writer", daemon=True)
 
     def start(self) -> None:
@@ -320,7 +320,7 @@ class StoreWriter(Questions):
 
     async def apply(self, observation: Observation) -> Any:
         """Commit what the observation changes; the planner's answer. Raises StoreTroubleError."""
-        return await self._ask(Job(self._future(), asyncio.get_running_loop(), observation=observation))
+        return await self._ask(WriterJob(self._future(), asyncio.get_running_loop(), observation=observation))
 
     def rows_written(self, account: str) -> int:
         """How many rows of the account were written since the store was opened."""
@@ -339,13 +339,13 @@ class StoreWriter(Questions):
 
     async def read(self, query: Callable[[Connection], Any]) -> Any:
         """Ask the writer's connection, between transactions."""
-        return await self._ask(Job(self._future(), asyncio.get_running_loop(), query=query))
+        return await self._ask(WriterJob(self._future(), asyncio.get_running_loop(), query=query))
 
     @staticmethod
     def _future() -> "asyncio.Future[Any]":
         return asyncio.get_running_loop().create_future()
 
-    async def _ask(self, job: Job) -> Any:
+    async def _ask(self, job: WriterJob) -> Any:
         async with self._places:
             self._jobs.put(job)
             return await job.future
@@ -392,9 +392,9 @@ class StoreWriter(Questions):
         self._announce([recorded for recorded in left if recorded.id not in self._logged])
         self._commit([])
 
-    def _waiting(self) -> list[Job]:
+    def _waiting(self) -> list[WriterJob]:
         """What else is in the queue already; the end is left for the next round."""
-        found: list[Job] = []
+        found: list[WriterJob] = []
         while len(found) < _MOST_AT_ONCE:
             try:
                 job = self._jobs.get_nowait()
@@ -406,7 +406,7 @@ class StoreWriter(Questions):
             found.append(job)
         return found
 
-    def _answer(self, jobs: list[Job]) -> None:
+    def _answer(self, jobs: list[WriterJob]) -> None:
         (job,) = jobs
         self._tell()
         try:
@@ -416,7 +416,7 @@ class StoreWriter(Questions):
         except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
             self._refuse(jobs, error)
 
-    def _commit(self, jobs: list[Job]) -> None:
+    def _commit(self, jobs: list[WriterJob]) -> None:
         try:
             done = self._transact(jobs)
         except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
@@ -446,13 +446,13 @@ class StoreWriter(Questions):
         for job, answer in answers:
             resolve_job(job, answer)
 
-    def _refuse(self, jobs: list[Job], error: Exception) -> None:
+    def _refuse(self, jobs: list[WriterJob], error: Exception) -> None:
         if is_doubtful(error):
             self._writer.doubt()
         for job in jobs:
             refuse_job(job, translated(error))
 
-    def _make_sure(self, jobs: list[Job]) -> None:
+    def _make_sure(self, jobs: list[WriterJob]) -> None:
         """Be on the database's own file; raises StoreTroubleError, to one asker also for a file that took its place."""
         try:
             replaced = self._writer.make_sure()
@@ -470,7 +470,7 @@ class StoreWriter(Questions):
             self._announcer.events(events)
             self._logged += [recorded.id for recorded in events]
 
-    def _transact(self, jobs: list[Job]) -> list[Applied]:
+    def _transact(self, jobs: list[WriterJob]) -> list[Applied]:
         self._make_sure(jobs)
         with self._writer.transaction() as connection:
             transaction = Transaction(connection)

@@ -76,7 +76,7 @@ def test_while_the_database_is_written_anew_nobody_is_stuck(world: World) -> Non
 async def _purge_slowly(world: World, settings: Settings) -> None:
     async with hold(settings, {"NO_TOKEN": "made-up"}) as holder:
         daemon = Daemon(holder, lambda: settings, Supervisor({}))
-        daemon.service.signs.begin("ot")
+        daemon.service.poll_stats.begin("ot")
         before = {progress.account: progress for progress in daemon.service.read_progress()}
         with closing(sqlite3.connect(world.path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")  # which keeps the purge from its end

@@ -8,7 +8,7 @@ import pytest
 
 from indexed import index_differences, note_texts
 from people import WHEN, Run, World
-from syncd.core.model import Candidate, Conversation, Dossier, Message, Page, Proposal
+from syncd.core.model import Candidate, Conversation, Message, Page, Proposal, ProposalWithCandidate
 from syncd.core.observations import Entries, PageRead, ProposalRead
 from syncd.core.walk import Walk
 from syncd.store import erase
@@ -162,7 +162,7 @@ def test_a_later_sync_does_not_bring_it_back(run: Run, person: World) -> None:
     )
     person.insert("_threads", conversation_id="group", state='{"history_before": "2026-01-01T00:00:00.000Z"}')
     person.execute("INSERT INTO _owed VALUES ('ot', 'conversation', 'group', 1, ?, NULL)", NOW)
-    dossier = Dossier(
+    with_candidate = ProposalWithCandidate(
         proposal=Proposal(id="p1", candidate_id="k1", job_title="Álvarez"),
         candidate=Candidate(id="k1", name="Ana Álvarez"),
         partial=False,
@@ -171,7 +171,7 @@ def test_a_later_sync_does_not_bring_it_back(run: Run, person: World) -> None:
     observe(person, Entries(account="ot", now=NOW, entries=(entry,), server_time=NOW))
     walk = Walk(direction="newer", goal="join")
     observe(person, PageRead(account="ot", now=NOW, walk=walk, page=page, leads_on=False))
-    observe(person, ProposalRead(account="ot", now=NOW, dossier=dossier))
+    observe(person, ProposalRead(account="ot", now=NOW, with_candidate=with_candidate))
     assert traces(person.path) == set()
     assert person.fetch("SELECT id FROM messages ORDER BY id") == [("b1",), ("g2",)]
     assert person.fetch("SELECT subject_id FROM _owed WHERE subject_id IN ('c1', 'p1')") == []
@@ -182,7 +182,7 @@ def test_a_new_proposal_of_an_erased_person_goes_too(run: Run, person: World) ->
     run("purge", "--candidate", "k1", "--yes")
     person.insert("conversations", id="c9", proposal_id="p9")
     person.say("m9", "zanzibar again", conversation="c9")
-    dossier = Dossier(
+    with_candidate = ProposalWithCandidate(
         proposal=Proposal(id="p9", candidate_id="k1"), candidate=Candidate(id="k1"), partial=False, server_time=NOW
     )
     person.insert("_threads", conversation_id="c9", state='{"history_before": "2026-01-01T00:00:00.000Z"}')
@@ -193,7 +193,7 @@ def test_a_new_proposal_of_an_erased_person_goes_too(run: Run, person: World) ->
     observe(
         person,
         PageRead(account="ot", now=NOW, walk=walk, page=page, leads_on=False),
-        ProposalRead(account="ot", now=NOW, dossier=dossier),
+        ProposalRead(account="ot", now=NOW, with_candidate=with_candidate),
     )
     with open_writer(person.path) as writer:
         assert finish_erasures(writer.connection)

@@ -50,7 +50,7 @@ def test_a_wide_beginning_is_met_in_the_texts(
     asked, _, option = query.partition(" --")
     words = [asked, *(f"--{option}".split() if option else ())]
     by_index = found(run, *words)
-    monkeypatch.setattr(search, "_WIDE", -1)
+    monkeypatch.setattr(search, "_BROAD_PREFIX", -1)
     met = found(run, *words)
     assert by_index == met
     assert met

@@ -15,7 +15,7 @@ import pytest
 
 from syncd.core.times import render_time
 from syncd.errors import DatabaseError
-from syncd.store.commands import run_errand
+from syncd.store.commands import run_store_command
 from syncd.store.database import connect_read_only
 from syncd.store.migrate import Migration, find_copies, load_migrations, migrate, open_writer
 
@@ -139,7 +139,7 @@ def test_old_copies_are_removed_and_young_ones_stay(path: Path) -> None:
             copy.touch()
             stamp = (now - timedelta(days=age)).timestamp()
             os.utime(copy, (stamp, stamp))
-        run_errand(writer.connection, "upkeep", {}, render_time(now))
+        run_store_command(writer.connection, "upkeep", {}, render_time(now))
     assert sorted(copy.name for copy in path.parent.glob("*.bak*")) == ["other.db.v1.bak", "syncd.db.v2.bak"]
 
 
