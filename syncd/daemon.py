@@ -19,7 +19,7 @@ from syncd.holder import Holder
 from syncd.ops.processes import ChildProcess, ignore_signal, until_taken
 from syncd.ops.service import Meter, Outlets, Service, Supervisor, Wishes
 from syncd.publish.address import follow_words, name_target
-from syncd.sources.heartbeat import send_heartbeat
+from syncd.sources.http import send_heartbeat
 from syncd.store.read import measure_files, read_figures, read_target_figures
 from syncd.upkeep import keep_up
 

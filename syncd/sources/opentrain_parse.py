@@ -7,8 +7,8 @@ from typing import Any
 
 from syncd.core.model import Change, ChangePage, Conversation, EntryPage, Identity, Message, Page
 from syncd.sources.answers import Answer
+from syncd.sources.fields import Fields, parse_cursor, parse_list, shape_error, unique
 from syncd.sources.opentrain_usual import UsualPage, read_page
-from syncd.sources.wire import Fields, parse_cursor, parse_list, shape_error, unique
 
 
 def parse_entries(answer: Answer) -> EntryPage:

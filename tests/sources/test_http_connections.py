@@ -25,7 +25,7 @@ TOKEN = "ot_pat_abc_verysecret"
 async def test_post_avoids_stale_connections(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
     """A POST takes a connection of its own: one kept alive may be dead already, and then nobody knows what arrived."""
     patient = {"connect_timeout": 60.0, "read_timeout": 60.0}  # a busy machine must not make it try again
-    async with raw_server(reply(b"{}")) as server, open_client(server.url, manners=patient) as client:
+    async with raw_server(reply(b"{}")) as server, open_client(server.url, limits=patient) as client:
         await client.get_json("/")
         await client.get_json("/")
         assert (server.connections, len(server.requests)) == (1, 2)
@@ -55,7 +55,7 @@ async def test_connections_dropped_in_use(open_client: OpenClient, raw_server: O
 
 
 async def test_cancelled_requests(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
-    """Requests cancelled in flight leave every slot usable."""
+    """Requests cancelled in flight leave every turn usable."""
     async with raw_server(b"") as server, open_client(server.url, concurrency=2) as client:
         for _ in range(3):
             tasks = [asyncio.create_task(client.get_json("/")) for _ in range(4)]
@@ -64,20 +64,20 @@ async def test_cancelled_requests(open_client: OpenClient, raw_server: OpenRawSe
                 task.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
             assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
-            assert client._slots._idle == []
+            await server.wait_for_open(0)
             server.requests.clear()
         server.replies = [reply(b"{}")]
         await asyncio.gather(*(client.get_json("/") for _ in range(8)))
 
 
 async def test_connections_of_their_own(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
-    """However much is sent over a connection of its own, no more stay open than requests may be in flight."""
+    """What is sent over a connection of its own closes it, and the one that is kept stays."""
     async with raw_server(reply(b"{}")) as server, open_client(server.url, concurrency=2) as client:
         for _ in range(5):
             await client.post_json("/")
             await client.get_json("/")
-        assert server.connections == 5
-        assert len(client._slots._idle) == 2
+        assert server.connections == 6
+        await server.wait_for_open(1)
 
 
 async def test_proxy_is_not_for_loopback(
@@ -98,7 +98,7 @@ async def test_unusable_proxy(open_client: OpenClient, monkeypatch: pytest.Monke
     """A proxy that can't be used is an error of the connection, without the proxy's password."""
     monkeypatch.setenv("ALL_PROXY", "gopher://me:pa55word@proxy.example")
     async with open_client("http://far.example") as client:
-        with pytest.raises(UnreachableError, match="any proxy") as caught:
+        with pytest.raises(UnreachableError, match="environment names a proxy") as caught:
             await client.get_json("/")
     assert "pa55word" not in str(caught.value)
 

@@ -102,7 +102,7 @@ async def test_reasons(
     open_client: OpenClient, raw_server: OpenRawServer, fault: str, kind: type[FetchError], reason: str
 ) -> None:
     """Each fault of the wire is an error of its kind with its reason."""
-    async with raw_server(PASSING[fault]) as server, open_client(server.url, manners={"attempts": 1}) as client:
+    async with raw_server(PASSING[fault]) as server, open_client(server.url, limits={"attempts": 1}) as client:
         with pytest.raises(kind) as caught:
             await client.get_json("/")
         assert caught.value.reason == reason
@@ -121,7 +121,7 @@ async def test_nobody_listens(open_client: OpenClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("manners", "answer"),
+    ("limits", "answer"),
     [
         ({"read_timeout": 0.05}, b""),
         ({"deadline": 0.05}, b"HTTP/1.1 200 OK\r\nContent-Length: 999999\r\n\r\n..."),
@@ -129,10 +129,10 @@ async def test_nobody_listens(open_client: OpenClient) -> None:
     ids=["silent", "dripping"],
 )
 async def test_no_request_lasts_for_ever(
-    open_client: OpenClient, raw_server: OpenRawServer, manners: dict[str, float], answer: bytes
+    open_client: OpenClient, raw_server: OpenRawServer, limits: dict[str, float], answer: bytes
 ) -> None:
     """A server that says nothing, or drips for ever, is a time-out after the time given."""
-    async with raw_server(answer) as server, open_client(server.url, manners={**manners, "attempts": 2}) as client:
+    async with raw_server(answer) as server, open_client(server.url, limits={**limits, "attempts": 2}) as client:
         with pytest.raises(UnreachableError) as caught:
             await client.get_json("/")
         assert (caught.value.reason, client.cost.requests) == ("timeout", 2)
@@ -141,7 +141,7 @@ async def test_no_request_lasts_for_ever(
 async def test_endless_body(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
     """A body beyond the limit is a ProtocolError at once, compressed ones included."""
     bomb = reply(gzip.compress(b" " * 1_000_000), "200 OK", "Content-Encoding: gzip")
-    async with raw_server(bomb) as server, open_client(server.url, manners={"body_limit": 100_000}) as client:
+    async with raw_server(bomb) as server, open_client(server.url, limits={"body_limit": 100_000}) as client:
         with pytest.raises(ProtocolError) as caught:
             await client.get_json("/")
         assert (caught.value.reason, client.cost.requests) == ("too_large", 1)

@@ -150,18 +150,6 @@ async def test_what_is_asked(simulator: Simulator, open_source: OpenSource) -> N
     ]
 
 
-async def test_ids_are_one_segment(simulator: Simulator, open_source: OpenSource) -> None:
-    """An id can't change the path: it is quoted, and one of dots only is not asked for."""
-    async with open_source() as source:
-        for proposal_id in ("../auth/me", "a?b#c", "ü"):
-            with pytest.raises(NotFoundError):
-                await source.fetch_proposal(proposal_id)
-        for proposal_id in ("", ".", ".."):
-            with pytest.raises(NotFoundError, match="its id is empty"):
-                await source.fetch_interview(proposal_id)
-    assert len(simulator.requests) == 3
-
-
 async def test_identity(simulator: Simulator, open_source: OpenSource) -> None:
     """The identity is the token's user with its scopes."""
     token = simulator.world.add_token(scopes=["messages:read"])

@@ -3,14 +3,14 @@
 import asyncio
 from contextlib import suppress
 
-from syncd.sources.slots import Places
+from syncd.sources.http import Turns
 
 
 class Queue:
     """Tasks that wait for a place, and the order in which they got one."""
 
     def __init__(self, size: int) -> None:
-        self.places = Places(size)
+        self.places = Turns(size)
         self.served: list[str] = []
         self.leave = asyncio.Event()
 

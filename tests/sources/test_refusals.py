@@ -9,8 +9,7 @@ import pytest
 
 from syncd.errors import AuthError, ConfigError, ForbiddenError, RateLimitedError, UnreachableError
 from syncd.simulator import Simulator
-from syncd.sources.credentials import Credentials
-from syncd.sources.http import PoliteClient
+from syncd.sources.http import PoliteClient, Renewable
 from syncd.sources.opentrain import OpenTrain
 
 pytestmark = pytest.mark.anyio
@@ -61,7 +60,7 @@ async def test_one_question_at_a_time() -> None:
         asked.append("ot_pat_same_one")
         return asked[-1]
 
-    credentials = Credentials(ask)
+    credentials = Renewable(ask)
     token = await credentials.current()
     assert await asyncio.gather(*(credentials.renewed(token) for _ in range(5))) == [token] * 5
     assert len(asked) == 2

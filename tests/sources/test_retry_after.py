@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.sources.retry_after import DEFAULT_SECONDS, LONGEST_SECONDS, retry_after
+from syncd.sources.answers import DEFAULT_RETRY_AFTER, LONGEST_RETRY_AFTER, retry_after
 
 NOW = "2026-06-12T10:00:00.000Z"
 
@@ -22,15 +22,15 @@ NOW = "2026-06-12T10:00:00.000Z"
         ({"details": {"retryAfterSeconds": 7}}, "9", 9),
         ({"details": {"retryAfterSeconds": 10}}, "9", 10),
         ({"details": {"retryAfterSeconds": 0}}, None, 0),
-        ({"details": {"retryAfterSeconds": -1}}, None, DEFAULT_SECONDS),
-        ({"details": {"retryAfterSeconds": "nan"}}, None, DEFAULT_SECONDS),
-        ({"details": {"retryAfterSeconds": True}}, None, DEFAULT_SECONDS),
-        ({"details": {"retryAfterSeconds": None}}, "soon", DEFAULT_SECONDS),
-        ({"details": "later"}, "", DEFAULT_SECONDS),
-        (None, None, DEFAULT_SECONDS),
-        ({"details": {"retryAfterSeconds": 10**9}}, None, LONGEST_SECONDS),
-        ({"details": {"retryAfterSeconds": "inf"}}, None, LONGEST_SECONDS),
-        ({"details": {"retryAfterSeconds": 10**400}}, None, LONGEST_SECONDS),
+        ({"details": {"retryAfterSeconds": -1}}, None, DEFAULT_RETRY_AFTER),
+        ({"details": {"retryAfterSeconds": "nan"}}, None, DEFAULT_RETRY_AFTER),
+        ({"details": {"retryAfterSeconds": True}}, None, DEFAULT_RETRY_AFTER),
+        ({"details": {"retryAfterSeconds": None}}, "soon", DEFAULT_RETRY_AFTER),
+        ({"details": "later"}, "", DEFAULT_RETRY_AFTER),
+        (None, None, DEFAULT_RETRY_AFTER),
+        ({"details": {"retryAfterSeconds": 10**9}}, None, LONGEST_RETRY_AFTER),
+        ({"details": {"retryAfterSeconds": "inf"}}, None, LONGEST_RETRY_AFTER),
+        ({"details": {"retryAfterSeconds": 10**400}}, None, LONGEST_RETRY_AFTER),
     ],
 )
 def test_waits(body: object, header: str | None, seconds: float) -> None:
@@ -41,4 +41,4 @@ def test_waits(body: object, header: str | None, seconds: float) -> None:
 @given(st.none() | st.text() | st.integers() | st.floats() | st.booleans() | st.lists(st.none()), st.text())
 def test_any_wait(named: object, header: str) -> None:
     """Whatever a server names, the wait is from 0 seconds to a day."""
-    assert 0 <= retry_after({"details": {"retryAfterSeconds": named}}, header, NOW) <= LONGEST_SECONDS
+    assert 0 <= retry_after({"details": {"retryAfterSeconds": named}}, header, NOW) <= LONGEST_RETRY_AFTER
