@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from base64 import b64encode
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from syncd.errors import (
     UnreachableError,
 )
-from syncd.sources.http import PoliteClient
+from syncd.sources.http import PoliteClient, find_proxy
 
 pytestmark = pytest.mark.anyio
 
@@ -92,6 +93,69 @@ async def test_proxy_is_not_for_loopback(
         async with open_client(server.url) as client:
             assert (await client.get_json("/x")).body == {}
         assert proxy.requests[0].startswith(b"GET http://far.example/x HTTP/1.1")
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment names no proxy."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize(
+    ("setting", "value", "base_url", "proxy"),
+    [
+        ("https_proxy", "http://proxy:1", "https://far.example", "http://proxy:1"),
+        ("https_proxy", "http://proxy:1", "http://far.example", None),
+        ("ALL_PROXY", "http://proxy:1", "http://far.example:8080/api", "http://proxy:1"),
+        ("all_proxy", "proxy:1", "https://far.example", "http://proxy:1"),
+        ("all_proxy", "https://proxy:1", "https://far.example", "https://proxy:1"),
+        ("all_proxy", "http://proxy:1", "https://localhost:1", None),
+        ("all_proxy", "http://proxy:1", "https://a.localhost", None),
+        ("all_proxy", "http://proxy:1", "http://127.0.0.2", None),
+        ("all_proxy", "http://proxy:1", "http://[::1]:8080", None),
+        ("all_proxy", "", "http://far.example", None),
+    ],
+)
+def test_which_proxy(
+    monkeypatch: pytest.MonkeyPatch, setting: str, value: str, base_url: str, proxy: str | None
+) -> None:
+    """The environment's proxy for the address's scheme is used, else that for all; none for this machine."""
+    monkeypatch.setenv(setting, value)
+    assert find_proxy(base_url) == proxy
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize("names", ["far.example", ".example", "other.test, far.example:8080", "*"])
+def test_no_proxy(monkeypatch: pytest.MonkeyPatch, names: str) -> None:
+    """What `no_proxy` names is reached without a proxy."""
+    monkeypatch.setenv("all_proxy", "http://proxy:1")
+    monkeypatch.setenv("no_proxy", names)
+    assert find_proxy("http://far.example:8080/api") is None
+    assert (find_proxy("http://near.test") is None) == (names == "*")
+
+
+@pytest.mark.usefixtures("no_proxies")
+async def test_a_proxy_with_a_password(
+    open_client: OpenClient, raw_server: OpenRawServer, reply: Reply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy gets the password of its address, and one that refuses us is an error that does not repeat it."""
+    async with raw_server(reply(b"{}"), reply(b"no", "407 Proxy Authentication Required")) as proxy:
+        monkeypatch.setenv("all_proxy", proxy.url.replace("//", "//me:pa55word@"))
+        async with open_client("http://far.example") as client:
+            await client.get_json("/")
+        async with open_client("https://far.example", limits={"attempts": 1}) as client:
+            with pytest.raises(UnreachableError, match="any proxy") as caught:
+                await client.post_json("/")
+    assert caught.value.reason == "connect"
+    assert "pa55word" not in str(caught.value)
+    plain, tunnel = (head.lower().split(b"\r\n") for head in proxy.requests)
+    assert (plain[0], tunnel[0]) == (b"get http://far.example/ http/1.1", b"connect far.example:443 http/1.1")
+    secret = b"proxy-authorization: basic " + b64encode(b"me:pa55word").lower()
+    assert secret in plain
+    assert secret in tunnel
 
 
 async def test_unusable_proxy(open_client: OpenClient, monkeypatch: pytest.MonkeyPatch) -> None:

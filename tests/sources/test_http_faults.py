@@ -138,6 +138,49 @@ async def test_no_request_lasts_for_ever(
         assert (caught.value.reason, client.cost.requests) == ("timeout", 2)
 
 
+async def test_no_connection_in_time(open_client: OpenClient) -> None:
+    """A connection that is not made in time is "connect", for a POST too: the request surely never left."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as full:
+        address = full.getsockname()
+        waiting = [socket.socket() for _ in range(8)]
+        for each in waiting:
+            each.setblocking(False)  # noqa: FBT003 - its only argument
+            each.connect_ex(address)
+        limits = {"connect_timeout": 0.05, "attempts": 1}
+        async with open_client(f"http://127.0.0.1:{address[1]}", limits=limits) as client:
+            for call in (client.get_json, client.post_json):
+                with pytest.raises(UnreachableError) as caught:
+                    await call("/")
+                assert caught.value.reason == "connect"
+        for each in waiting:
+            each.close()
+
+
+async def test_silence_after_a_post_is_a_lost_answer(open_client: OpenClient, raw_server: OpenRawServer) -> None:
+    """A POST that arrived and gets no answer in time is "lost", however the time ends."""
+    for limits in ({"read_timeout": 0.05}, {"deadline": 0.05}):
+        async with raw_server(b"") as server, open_client(server.url, limits=limits) as client:
+            with pytest.raises(UnreachableError) as caught:
+                await client.post_json("/messages", {"content": "Hello"})
+            assert (caught.value.reason, len(server.requests)) == ("lost", 1)
+
+
+async def test_long_headers(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
+    """A header of 50 kB, as some gateways add, is no trouble."""
+    async with (
+        raw_server(reply(b"{}", "200 OK", "X-Policy: " + "a" * 50_000)) as server,
+        open_client(server.url) as client,
+    ):
+        assert (await client.get_json("/")).body == {}
+
+
+async def test_headers_that_are_no_ascii(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
+    """Bytes in a header that are no ASCII are no trouble."""
+    answer = reply(b"{}").replace(b"\r\n\r\n", b"\r\nX-Request-Id: caf\xe9\r\n\r\n")
+    async with raw_server(answer) as server, open_client(server.url) as client:
+        assert ((await client.get_json("/")).request_id or "").startswith("caf")
+
+
 async def test_endless_body(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
     """A body beyond the limit is a ProtocolError at once, compressed ones included."""
     bomb = reply(gzip.compress(b" " * 1_000_000), "200 OK", "Content-Encoding: gzip")

@@ -6,7 +6,7 @@ import ssl
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +177,44 @@ async def test_certificates_are_checked(open_client: OpenClient, reply: Reply, m
         async with open_client(f"https://localhost:{port}") as client:
             assert (await client.get_json("/")).body == {}
             assert (await client.get_json("/")).body == {}
+
+
+@asynccontextmanager
+async def tunnel(port: int) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """The address of a proxy that connects everybody with that port, and what it was asked."""
+    asked: list[bytes] = []
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+        await asyncio.gather(pipe(reader, far_writer), pipe(far_reader, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+
+
+async def test_tls_through_a_proxy(open_client: OpenClient, reply: Reply, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a proxy TLS goes through a tunnel, with the certificate checked, and the tunnel is kept."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    async with tls_server(reply(b"{}")) as port, tunnel(port) as (proxy, asked):
+        monkeypatch.setenv("https_proxy", proxy)
+        async with open_client("https://far.example:8443") as client:
+            for _ in range(3):
+                assert (await client.get_json("/")).body == {}
+        async with open_client("https://other.example") as client:
+            with pytest.raises(UnreachableError, match="SSL_CERT_FILE"):
+                await client.get_json("/")
+    assert asked == [b"CONNECT far.example:8443 HTTP/1.1", *[b"CONNECT other.example:443 HTTP/1.1"] * 3]
 
 
 @pytest.mark.parametrize("id_", ["", ".", "..", "a/b", "../auth/me", "a\\b", "..\\x", "\udc80"])
