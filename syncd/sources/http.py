@@ -454,7 +454,7 @@ class _GuardedRequest(aiohttp.ClientRequest):
 def open_session(base_url: str, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
     """A session for one server, through the environment's proxy unless the server is on this machine."""
     proxy = find_proxy(base_url)
-    is_encrypted = base_url.startswith("https:") or (proxy or "").startswith("https:")
+    is_encrypted = "https" in (urlsplit(base_url).scheme, urlsplit(proxy or "").scheme)
     connector = aiohttp.TCPConnector(
         limit=0,  # requests wait for their turn before they come here
         keepalive_timeout=_KEEP_ALIVE_SECONDS,
