@@ -22,6 +22,8 @@ from syncd.sources.answers import DEFAULT_RETRY_AFTER, LONGEST_RETRY_AFTER, retr
 from syncd.sources.http import PoliteClient
 
 pytestmark = pytest.mark.anyio
+
+
 OpenClient = Callable[..., AbstractAsyncContextManager[PoliteClient]]
 OpenRawServer = Callable[..., AbstractAsyncContextManager[Any]]
 Reply = Callable[..., bytes]

@@ -5,8 +5,8 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
-import httpx
 import pytest
 
 from syncd.errors import (
@@ -26,6 +26,8 @@ from syncd.sources.openats import OpenATS
 from syncd.sources.opentrain import OpenTrain
 
 pytestmark = pytest.mark.anyio
+
+
 OpenClient = Callable[..., AbstractAsyncContextManager[PoliteClient]]
 OpenRawServer = Callable[..., AbstractAsyncContextManager[Any]]
 Reply = Callable[..., bytes]
@@ -52,8 +54,8 @@ async def test_a_good_answer(open_client: OpenClient, raw_server: OpenRawServer,
         assert (answer.body, answer.server_time) == ({"ok": 1}, "2026-06-12T10:00:00.000Z")
         assert (answer.status, answer.request_id) == (200, "req_1")
         (request,) = server.requests
-        target = httpx.URL(request.split()[1].decode())
-        assert (request.split()[0], target.path, dict(target.params)) == (b"GET", "/things", {"cursor": "a b/+"})
+        target = urlsplit(request.split()[1].decode())
+        assert (request.split()[0], target.path, parse_qsl(target.query)) == (b"GET", "/things", [("cursor", "a b/+")])
         assert f"authorization: bearer {TOKEN}".encode() in request.lower()
         assert b"user-agent: syncd/" in request.lower()
         assert (client.cost.requests, client.cost.received_bytes, client.cost.by_status) == (1, 9, {200: 1})
@@ -316,16 +318,16 @@ async def test_a_rotated_header(raw_server: OpenRawServer, open_client: OpenClie
 
 
 class Queue:
-    """Tasks that wait for a place, and the order in which they got one."""
+    """Tasks that wait for their turn, and the order in which they got one."""
 
     def __init__(self, size: int) -> None:
-        self.places = Turns(size)
+        self.turns = Turns(size)
         self.served: list[str] = []
         self.leave = asyncio.Event()
 
     async def ask(self, name: str, urgency: int) -> None:
-        """Take a place and keep it until all may leave."""
-        async with self.places.take(urgency):
+        """Take a turn and keep it until all may leave."""
+        async with self.turns.take(urgency):
             self.served.append(name)
             await self.leave.wait()
 
@@ -352,8 +354,8 @@ def test_the_most_urgent_is_next() -> None:
     assert asyncio.run(story()) == ["first", "now", "soon", "late", "later"]
 
 
-def test_no_more_than_there_are_places() -> None:
-    """As many as there are places are served at once."""
+def test_no_more_than_may_go_at_once() -> None:
+    """As many as may go are served at once, and no more."""
 
     async def story() -> int:
         queue = Queue(2)
@@ -367,18 +369,18 @@ def test_no_more_than_there_are_places() -> None:
     assert asyncio.run(story()) == 2
 
 
-def test_a_place_is_not_lost_with_who_is_cancelled() -> None:
-    """One that is cancelled while it waits, or just as its turn has come, leaves its place to the next."""
+def test_a_turn_is_not_lost_with_who_is_cancelled() -> None:
+    """One that is cancelled while it waits, or just as its turn has come, leaves its turn to the next."""
 
     async def story() -> list[str]:
         queue = Queue(1)
         queue.leave.set()
-        async with queue.places.take(0):
+        async with queue.turns.take(0):
             tasks = {name: asyncio.create_task(queue.ask(name, 0)) for name in ("waits", "is given", "is next")}
             await _started(*tasks.values())
             tasks["waits"].cancel()
             await _started(tasks["waits"])
-        tasks["is given"].cancel()  # the place is its own, and it has not run since
+        tasks["is given"].cancel()  # the turn is its own, and it has not run since
         for name in ("waits", "is given"):
             with suppress(asyncio.CancelledError):
                 await tasks[name]

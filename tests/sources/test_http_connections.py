@@ -21,6 +21,8 @@ from syncd.errors import (
 from syncd.sources.http import PoliteClient, find_proxy
 
 pytestmark = pytest.mark.anyio
+
+
 OpenClient = Callable[..., AbstractAsyncContextManager[PoliteClient]]
 OpenRawServer = Callable[..., AbstractAsyncContextManager[Any]]
 Reply = Callable[..., bytes]
