@@ -86,7 +86,7 @@ class NotFoundError(FetchError):
 
 
 class RejectedError(FetchError):
-    """400, 409 and other 4xx: the server refuses this very request; a cursor in it may be dead."""
+    """400, 409 and other 4xx: the server refuses this very request, or it can't be asked; a cursor may be dead."""
 
 
 class RateLimitedError(FetchError):

@@ -328,6 +328,7 @@ _ADVICE = {
     "read_only_conversation": "this conversation takes no messages any more",
     "message_blocked": "the server takes no messages to this person",
     "proposal_not_ready_for_messaging": "this proposal can't be written to yet",
+    "unusable": "nothing was sent; correct it",
     "feature_disabled": "messages through the API are switched off for this account; ask OpenTrain to switch them on",
 }
 _ADVICE_BY_STATUS = {

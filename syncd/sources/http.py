@@ -42,8 +42,6 @@ from syncd.errors import (
 from syncd.protocols import Clock
 from syncd.sources.answers import Answer, Reply, clean, parse_answer
 
-__all__ = ["Answer", "HttpCost", "Limits", "PoliteClient", "path_segment", "send_heartbeat"]
-
 T = TypeVar("T")
 
 _KEEP_ALIVE_SECONDS: Final = 55.0  # longer than the pause between two busy polls: most polls need no new handshake
@@ -212,7 +210,7 @@ class PoliteClient:
 
     async def _read(self, response: aiohttp.ClientResponse, name: str) -> bytearray:
         """The decoded body; refused as soon as more was decoded than any answer of an API holds."""
-        is_gzip = _is_gzip(response.headers.get("Content-Encoding", ""), name, response.status)
+        is_gzip = _is_gzip(", ".join(response.headers.getall("Content-Encoding", ())), name, response.status)
         gunzip = _Gunzip() if is_gzip else None
         body = bytearray()
         async for chunk in response.content.iter_any():
@@ -541,7 +539,7 @@ def path_segment(id: str) -> str:
     with _only_text():
         segment = quote(id, safe="")
     if segment in ("", ".", "..") or "/" in id or "\\" in id:
-        raise RejectedError(f'the id "{clean(id)}" can\'t be part of an address: nothing was asked', reason="unusable")
+        raise _unusable(f'the id "{clean(id)}" can\'t be part of an address')
     return segment
 
 
@@ -551,9 +549,11 @@ def _only_text() -> Iterator[None]:
     try:
         yield
     except UnicodeEncodeError:
-        raise RejectedError(
-            "text that is no valid Unicode can't be sent: nothing was asked", reason="unusable"
-        ) from None
+        raise _unusable("text that is no valid Unicode can't be sent") from None
+
+
+def _unusable(why: str) -> RejectedError:
+    return RejectedError(f"{why}: nothing was asked", reason="unusable", said=why)
 
 
 class _UnusableSettingError(Exception):

@@ -6,8 +6,8 @@ from typing import TypeVar
 from syncd.core.model import NotModified, Snapshot, Subject, SubjectKind, SubjectList
 from syncd.errors import NotFoundError, ProtocolError
 from syncd.sources import openats_parse as parse
-from syncd.sources.answers import parsed
-from syncd.sources.http import Answer, HttpCost, PoliteClient, path_segment
+from syncd.sources.answers import Answer, parsed
+from syncd.sources.http import HttpCost, PoliteClient, path_segment
 
 T = TypeVar("T")
 

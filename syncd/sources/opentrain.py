@@ -19,8 +19,8 @@ from syncd.core.model import (
 from syncd.protocols import Direction
 from syncd.sources import opentrain_hiring as hiring
 from syncd.sources import opentrain_parse as parse
-from syncd.sources.answers import parsed
-from syncd.sources.http import Answer, HttpCost, PoliteClient, path_segment
+from syncd.sources.answers import Answer, parsed
+from syncd.sources.http import HttpCost, PoliteClient, path_segment
 from syncd.sources.opentrain_usual import USUAL_PAGE
 
 T = TypeVar("T")
