@@ -1,6 +1,7 @@
 """Trying it without an account: simulate, demo."""
 
 import asyncio
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import typer
 from syncd.cli.options import new_family
 from syncd.cli.terminal import make_console, print_rows
 from syncd.errors import SyncdError, UsageError
+from syncd.files import create_text
 from syncd.store.read import reading
 
 app = new_family()
@@ -97,14 +99,15 @@ def demo(
         raise SyncdError(f"the demo needs the package {error.name}; install syncd[simulator]") from error
     place = folder or Path(tempfile.mkdtemp(prefix="syncd-demo-"))
     database = place / "syncd.db"
-    if database.exists():
-        raise UsageError(f"{database} is there already; name another folder with --dir")
+    config = place / "config.toml"
+    for made in (database, config):
+        if os.path.lexists(made):
+            raise UsageError(f"{made} is there already; name another folder with --dir")
     place.mkdir(parents=True, exist_ok=True)
     with Simulator(conversations=200, messages=20_000) as server:
         _say(f"A made-up OpenTrain listens on {server.url}: 200 conversations, 20,000 messages.")
         _say(f"A made-up OpenATS listens on {server.openats_url}: the team's chats about jobs and candidates.")
-        config = place / "config.toml"
-        config.write_text(_CONFIG.format(path=database, url=server.url), encoding="utf-8")
+        create_text(config, _CONFIG.format(path=database, url=server.url))
         asyncio.run(_mirror(config, server, seconds))
     _ask(database)
     _say(f"\nThe database lies at {database}. Go on with:\n  syncd --db {database} inbox")

@@ -29,7 +29,6 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.xfail(strict=True, reason="files of others are replaced")
 @pytest.mark.parametrize("name", ["jobs.csv", "manifest.json", "inbox.csv"])
 def test_what_is_not_ours_is_refused(run: Run, tmp_path: Path, name: str) -> None:
     """A file that no export of ours wrote is named, and nothing in the folder changes."""
@@ -41,7 +40,6 @@ def test_what_is_not_ours_is_refused(run: Run, tmp_path: Path, name: str) -> Non
     assert contents(folder) == {name: b'{"name": "of something else"}'}
 
 
-@pytest.mark.xfail(strict=True, reason="it takes hidden files for its own")
 def test_what_is_not_in_the_way_stays(run: Run, tmp_path: Path) -> None:
     """Files of other names are neither refused nor touched."""
     folder = tmp_path / "out"
@@ -52,7 +50,6 @@ def test_what_is_not_in_the_way_stays(run: Run, tmp_path: Path) -> None:
     assert {contents(folder)[name] for name in ("notes.txt", ".messages.jsonl.part")} == {b"mine"}
 
 
-@pytest.mark.xfail(strict=True, reason="names are guessed")
 def test_an_earlier_export_gives_way(run: Run, tmp_path: Path) -> None:
     """What the manifest there names is replaced or removed, and the user's own files stay, whatever their names."""
     folder = tmp_path / "out"
@@ -82,7 +79,6 @@ def test_an_export_that_was_killed_gives_way(run: Run, world: World, tmp_path: P
     assert {path.name for path in folder.iterdir()} == names
 
 
-@pytest.mark.xfail(strict=True, reason="the manifest of something else is replaced")
 @pytest.mark.parametrize("file", ["../precious.csv", "/etc/hosts", ".bashrc", "precious", "a/b.csv", ""])
 def test_a_manifest_names_no_way_out(run: Run, tmp_path: Path, file: str) -> None:
     """A manifest whose file names are none that an export writes is not ours, and nothing is removed by it."""
@@ -100,7 +96,6 @@ def test_a_manifest_names_no_way_out(run: Run, tmp_path: Path, file: str) -> Non
     assert os.path.lexists(tmp_path / "precious.csv")
 
 
-@pytest.mark.xfail(strict=True, reason="the database is replaced")
 def test_an_export_spares_the_database(run: Run, world: World, tmp_path: Path) -> None:
     """A database that has the name of a table's file is not taken for one."""
     database = tmp_path / "out" / "messages.csv"

@@ -70,10 +70,9 @@ def check_refused(ended: "subprocess.CompletedProcess[str]", named: Path) -> Non
     assert "internal error" not in ended.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="whatever has the name is replaced")
 @pytest.mark.parametrize("kind", [odd for odd in ODD if odd != "directory"])
 def test_a_backup_replaces_nothing_but_a_file_of_ones_own(place: Any, tmp_path: Path, kind: str) -> None:
-    """A FIFO, a socket, a link and another user's file stay, also as a numbered copy; so does the target of the link."""
+    """A FIFO, a socket, a link and another user's file stay, also as a numbered copy, and a link's target."""
     for name, kept in (("copy.db", ()), ("other.db", ("--keep", "3"))):
         target = tmp_path / "copies" / name
         odd = target if not kept else target.with_name("other.db.1")
@@ -90,7 +89,6 @@ def precious_is_whole(folder: Path) -> bool:
     return (folder / "precious").read_text(encoding="utf-8") == "mine"
 
 
-@pytest.mark.xfail(strict=True, reason="whatever has the name is replaced")
 @pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal", ".lock", ".sock"])
 @pytest.mark.parametrize("linked", [False, True])
 def test_a_backup_spares_what_lies_beside_the_database(
@@ -108,7 +106,6 @@ def test_a_backup_spares_what_lies_beside_the_database(
         assert reader.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-@pytest.mark.xfail(strict=True, reason="numbers are taken for copies")
 def test_only_copies_are_counted(place: Any, tmp_path: Path) -> None:
     """A numbered file that is no copy of a database is neither moved nor removed."""
     target = tmp_path / "copies" / "syncd"
@@ -121,7 +118,6 @@ def test_only_copies_are_counted(place: Any, tmp_path: Path) -> None:
     assert target.with_name("syncd.1").read_text(encoding="utf-8") == "a page of a manual"
 
 
-@pytest.mark.xfail(strict=True, reason="whatever has the name is replaced")
 @pytest.mark.parametrize("kind", ["fifo", "socket", "dangling link", "another user's"])
 def test_an_export_replaces_nothing_but_files_of_its_own(place: Any, tmp_path: Path, kind: str) -> None:
     """Something odd under the name of a table is refused before anything is written."""
@@ -134,7 +130,6 @@ def test_an_export_replaces_nothing_but_files_of_its_own(place: Any, tmp_path: P
     assert [path.name for path in odd.parent.iterdir()] == ["jobs.csv"]
 
 
-@pytest.mark.xfail(strict=True, reason="it waits for a writer of the FIFO, and replaces the rest")
 @pytest.mark.parametrize("kind", [odd for odd in ODD if odd not in ("directory", "socket")])
 def test_units_replace_nothing_but_files_of_ones_own(tmp_path: Path, kind: str) -> None:
     """A unit that is masked by a link, or a FIFO in its place, stays, and is named."""
@@ -149,7 +144,6 @@ def test_units_replace_nothing_but_files_of_ones_own(tmp_path: Path, kind: str) 
     assert look(unit) == before
 
 
-@pytest.mark.xfail(strict=True, reason="whatever has the name is replaced")
 @pytest.mark.parametrize("kind", ["fifo", "socket", "another user's"])
 @pytest.mark.parametrize("linked", [False, True])
 def test_init_replaces_nothing_but_a_file_of_ones_own(tmp_path: Path, kind: str, *, linked: bool) -> None:
@@ -164,7 +158,6 @@ def test_init_replaces_nothing_but_a_file_of_ones_own(tmp_path: Path, kind: str,
     assert look(odd) == before
 
 
-@pytest.mark.xfail(strict=True, reason="a link is followed, whosever it is")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link away")
 def test_init_follows_no_link_of_somebody_else(tmp_path: Path) -> None:
     """In a shared folder a link that another user planted leads nowhere."""
@@ -175,7 +168,6 @@ def test_init_follows_no_link_of_somebody_else(tmp_path: Path) -> None:
     assert precious_is_whole(tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="the database is replaced")
 def test_a_configuration_never_takes_a_databases_place(place: Any, tmp_path: Path) -> None:
     """`init --force` spares a database and what lies beside it."""
     for name in (place.database, place.database.with_name("syncd.db-wal"), place.database.with_name("syncd.db.lock")):
@@ -183,7 +175,6 @@ def test_a_configuration_never_takes_a_databases_place(place: Any, tmp_path: Pat
     assert place.run("inbox") == 0
 
 
-@pytest.mark.xfail(strict=True, reason="the configuration is replaced")
 def test_the_demo_spares_a_configuration(tmp_path: Path) -> None:
     """A folder that holds a configuration is refused."""
     config = tmp_path / "config.toml"

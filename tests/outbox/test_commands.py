@@ -340,5 +340,5 @@ def test_open_conversation_as_json(home: Home, sim: Simulator) -> None:
     first = home.run("open-conversation", proposal, "--json").data
     second = home.run("open-conversation", proposal, "--json").data
     assert (first["created"], second["created"]) == (True, False)
-    assert first["job_id"] == second["job_id"] == sim.world.proposals[proposal].job_id
+    assert first["job_id"] == second["job_id"] == sim.world.proposals[proposal].job.id
     assert first["proposal_id"] == proposal
