@@ -14,6 +14,7 @@ import typer
 
 from syncd.config.places import reading_db_candidates
 from syncd.errors import DatabaseError, NoDatabaseError, SyncdError, UsageError
+from syncd.files import companion
 from syncd.store.database import Database
 from syncd.store.read import read_accounts, read_holders, read_status, reading
 
@@ -81,7 +82,7 @@ def find_database(places: Places) -> Path:
     candidates = reading_db_candidates(places.db, places.config, os.environ)
     for candidate in candidates:
         if _exists(candidate):
-            return candidate
+            return Path(os.path.realpath(candidate))
     tried = ", ".join(map(str, candidates))
     raise NoDatabaseError(f"there is no database yet (tried {tried}); syncd sync makes one, or name it with --db")
 
@@ -136,8 +137,7 @@ def read_accounts_now(path: Path, database: Database) -> list[dict[str, Any]]:
 
 def _ask_for_refused(path: Path) -> dict[str, dict[str, Any]]:
     """What the holder knows and could not write; nothing where there is none, or it does not answer at once."""
-    path = path.resolve()
-    if not path.with_name(f"{path.name}.sock").exists():
+    if not companion(path, ".sock").exists():
         return {}
     from syncd.ops.door import ask_holder  # it is slow to import
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from syncd.core.times import after
 from syncd.errors import SyncdError
+from syncd.files import companion, open_regular
 from syncd.store.database import Database, Row, database_path, transact
 
 AT_ONCE = 500
@@ -166,7 +167,7 @@ def claiming(database: Path, name: str, have_made: Callable[[], object]) -> Iter
         descriptor = _open(path)
     except OSError:
         have_made()
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_regular(path, os.O_RDONLY)
     try:
         _lock(descriptor, name)
         yield
@@ -182,12 +183,12 @@ def make_claim(database: sqlite3.Connection, words: dict[str, Any], now: str) ->
 
 
 def _claim_path(database: Path, name: str) -> Path:
-    return database.with_name(f"{database.name}.consumer-{blake2b(name.encode(), digest_size=8).hexdigest()}")
+    return companion(database, f".consumer-{blake2b(name.encode(), digest_size=8).hexdigest()}")
 
 
 def _open(path: Path) -> int:
-    is_new = not path.exists()
-    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, _MODE)
+    is_new = not os.path.lexists(path)
+    descriptor = open_regular(path, os.O_RDONLY | os.O_CREAT, _MODE)
     if is_new:
         os.fchmod(descriptor, _MODE)  # whatever the umask says
     return descriptor

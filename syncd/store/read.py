@@ -9,6 +9,7 @@ from typing import Any
 
 from syncd.core.times import seconds_between
 from syncd.errors import StoreTroubleError
+from syncd.files import companion
 from syncd.store.database import Connection, Database, Row, open_reader
 from syncd.store.published import read_targets
 
@@ -311,7 +312,7 @@ def read_target_figures(path: Path) -> list[dict[str, Any]]:
 
 def measure_files(path: Path) -> tuple[int, int]:
     """Bytes of the database file and of its write-ahead log; 0 where there is none."""
-    return _size(path), _size(path.with_name(f"{path.name}-wal"))
+    return _size(path), _size(companion(path, "-wal"))
 
 
 def _size(path: Path) -> int:

@@ -29,7 +29,6 @@ def start_daemon(home: Home, *words: str | Path) -> Running:
     return daemon
 
 
-@pytest.mark.xfail(strict=True, reason="a link has a lock of its own")
 def test_a_link_to_the_database_has_no_lock_of_its_own(home: Home, linked: Path) -> None:
     """A second daemon by another name is refused, whichever of the two came first."""
     for first, second in (((), ("--db", linked)), (("--db", linked), ())):
@@ -40,7 +39,6 @@ def test_a_link_to_the_database_has_no_lock_of_its_own(home: Home, linked: Path)
     assert [path.name for path in linked.parent.iterdir() if path.name.startswith("linked")] == ["linked.db"]
 
 
-@pytest.mark.xfail(strict=True, reason="a link has a socket of its own")
 def test_a_command_by_another_name_asks_the_same_daemon(home: Home, sim: Simulator, linked: Path) -> None:
     """`sync`, `events --consumer` and `backup` by way of a link go through the daemon that holds the file."""
     daemon = start_daemon(home)
@@ -53,7 +51,6 @@ def test_a_command_by_another_name_asks_the_same_daemon(home: Home, sim: Simulat
     assert daemon.stop()[0] == 0
 
 
-@pytest.mark.xfail(strict=True, reason="a link is followed wherever it leads")
 def test_a_link_that_is_turned_changes_nothing(home: Home, linked: Path, tmp_path: Path) -> None:
     """A daemon stays with the file that it has locked, though its link leads elsewhere by now."""
     daemon = start_daemon(home, "--db", linked)
@@ -69,7 +66,6 @@ def test_a_link_that_is_turned_changes_nothing(home: Home, linked: Path, tmp_pat
     assert daemon.stop()[0] == 0
 
 
-@pytest.mark.xfail(strict=True, reason="the link's target is overwritten")
 @pytest.mark.parametrize("suffix", [".lock", ".sock"])
 @pytest.mark.parametrize("hard", [False, True])
 def test_what_is_planted_beside_the_database_leads_nowhere(
@@ -93,7 +89,6 @@ def test_what_is_planted_beside_the_database_leads_nowhere(
         assert (ended.code, planted.name in ended.err, ended.err.count("\n")) == (78, True, 1), ended.err
 
 
-@pytest.mark.xfail(strict=True, reason="it is opened as a file")
 @pytest.mark.parametrize(("suffix", "kind"), [(".lock", "fifo"), (".sock", "fifo"), (".sock", "directory")])
 def test_what_is_no_lock_or_socket_is_named(home: Home, suffix: str, kind: str) -> None:
     """Something odd in the place of lock or socket is an error of one line, and stays."""
@@ -108,7 +103,6 @@ def test_what_is_no_lock_or_socket_is_named(home: Home, suffix: str, kind: str) 
     assert odd.is_fifo() or odd.is_dir()
 
 
-@pytest.mark.xfail(strict=True, reason="the lock has its folder's name")
 @pytest.mark.parametrize("name", ["folder", ".", "/"])
 def test_a_folder_is_no_database(home: Home, tmp_path: Path, name: str) -> None:
     """A directory named as the database is refused, and no lock is made beside it."""
@@ -122,7 +116,6 @@ def test_a_folder_is_no_database(home: Home, tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "folder.lock").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="a link is followed")
 def test_nobody_is_asked_through_a_link(home: Home, tmp_path: Path) -> None:
     """A link in the place of the socket is not connected to, wherever it leads."""
     assert home.run("sync").code == 0
