@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from syncd.cli.options import (
+    MOST,
     AccountOption,
     JsonOption,
     Places,
@@ -32,7 +33,8 @@ _LOOK_SECONDS = 0.2
 _TRIES_WITHOUT_FOLLOW = 3
 
 AfterOption = Annotated[
-    int | None, typer.Option("--after", metavar="ID", min=0, show_default=False, help="Only events behind this one.")
+    int | None,
+    typer.Option("--after", metavar="ID", min=0, max=MOST, show_default=False, help="Only events behind this one."),
 ]
 ConsumerOption = Annotated[
     str | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncd.cli.options import JsonOption, Places, find_database, new_family, run_holder_command, with_places
+from syncd.cli.options import MOST, JsonOption, Places, find_database, new_family, run_holder_command, with_places
 from syncd.cli.terminal import make_safe, print_json, render_size
 from syncd.config.load import example_text
 from syncd.config.places import init_path
@@ -65,7 +65,9 @@ def backup(
     places: Places,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy goes.", show_default=False)],
     *,
-    keep: Annotated[int, typer.Option("--keep", min=1, help="How many copies to keep: FILE, FILE.1, FILE.2 …")] = 1,
+    keep: Annotated[
+        int, typer.Option("--keep", min=1, max=MOST, help="How many copies to keep: FILE, FILE.1, FILE.2 …")
+    ] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Write a consistent, verified copy of the database, while the daemon runs or not."""

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from syncd.cli.options import (
+    MOST,
     AccountOption,
     JsonOption,
     Places,
@@ -26,6 +27,9 @@ from syncd.cli.options import (
 )
 from syncd.cli.reading import complete_conversation, print_thread
 from syncd.cli.terminal import (
+    OutputError,
+    PipeClosedError,
+    let_go_of_output,
     make_console,
     make_safe,
     make_table,
@@ -120,7 +124,12 @@ def outbox(
     id: Annotated[
         int | None,
         typer.Argument(
-            metavar="[ID]", show_default=False, help="A message's number.", autocompletion=_complete(read_outgoing_ids)
+            metavar="[ID]",
+            min=0,
+            max=MOST,
+            show_default=False,
+            help="A message's number.",
+            autocompletion=_complete(read_outgoing_ids),
         ),
     ] = None,
     account: AccountOption = None,
@@ -129,6 +138,7 @@ def outbox(
         typer.Option(
             metavar="N",
             min=0,
+            max=MOST,
             show_default=False,
             help="At most so many, 0 for all. Default: 50, and all with --json.",
         ),
@@ -201,7 +211,7 @@ def _see_through(places: Places, path: Path, command: str, words: dict[str, Any]
 
     def tell(progress: dict[str, Any]) -> None:
         if not as_json and "id" not in told:
-            print(progress["id"], flush=True)  # first of all, so that it is known whatever comes
+            _put_out(lambda: print(progress["id"]))  # first of all, so that it is known whatever comes
         told.add("id")
         if "wait_seconds" in progress and progress["state"] not in told:
             told.add(progress["state"])
@@ -210,9 +220,23 @@ def _see_through(places: Places, path: Path, command: str, words: dict[str, Any]
     answer = _perform(places, path, command, words, tell)
     tell(answer)
     if as_json:
-        print_json(answer)
+        _put_out(lambda: print_json(answer))
     print(f"{'syncd: ' if answer['exit_code'] else ''}{make_safe(render_outcome(answer))}", file=sys.stderr)
     raise typer.Exit(answer["exit_code"])
+
+
+def _put_out(write: Callable[[], None]) -> None:
+    """Write at once; where nobody takes it that is said, and the exit code stays that of the message.
+
+    A failure for want of a reader would have the message sent again.
+    """
+    try:
+        write()
+        sys.stdout.flush()
+    except (OutputError, PipeClosedError) as error:
+        let_go_of_output()
+        if isinstance(error, OutputError):
+            print(f"syncd: {error}", file=sys.stderr)
 
 
 def _perform(

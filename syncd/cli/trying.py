@@ -25,8 +25,8 @@ def simulate(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 0,
     seed: Annotated[int, typer.Option(help="Another number makes another world.")] = 1,
-    conversations: Annotated[int, typer.Option(min=0, help="How many conversations to make up.")] = 200,
-    messages: Annotated[int, typer.Option(min=0, help="How many messages to make up.")] = 20_000,
+    conversations: Annotated[int, typer.Option(min=0, max=100_000, help="How many conversations to make up.")] = 200,
+    messages: Annotated[int, typer.Option(min=0, max=10_000_000, help="How many messages to make up.")] = 20_000,
     live: Annotated[
         bool, typer.Option("--live/--still", help="Let new messages arrive, or leave all as it is.")
     ] = True,
@@ -87,7 +87,7 @@ _QUESTIONS = (
 @app.command()
 def demo(
     *,
-    seconds: Annotated[float, typer.Option(min=1, help="How long to watch the inbox live.")] = 8,
+    seconds: Annotated[float, typer.Option(min=1, max=86_400, help="How long to watch the inbox live.")] = 8,
     folder: Annotated[
         Path | None, typer.Option("--dir", show_default=False, help="Where the database goes; a new folder if absent.")
     ] = None,

@@ -38,7 +38,6 @@ def shell(script: str, *words: str | Path, environ: dict[str, str] | None = None
     return subprocess.run(line, capture_output=True, text=True, check=False, timeout=60, env=known)  # noqa: S603 - our own words
 
 
-@pytest.mark.xfail(strict=True, reason="it is an internal error")
 @pytest.mark.parametrize("words", READING, ids=" ".join)
 def test_output_to_a_closed_stream_is_one_line(inbox: Any, words: list[str]) -> None:
     """Whoever closes standard output is told so, with 1."""
@@ -47,7 +46,6 @@ def test_output_to_a_closed_stream_is_one_line(inbox: Any, words: list[str]) -> 
 
 
 @FULL
-@pytest.mark.xfail(strict=True, reason="it is an internal error")
 @pytest.mark.parametrize("words", READING, ids=" ".join)
 def test_output_to_a_full_device_is_one_line(inbox: Any, words: list[str]) -> None:
     """A disk that is full is named as what it is, with 1."""
@@ -56,7 +54,6 @@ def test_output_to_a_full_device_is_one_line(inbox: Any, words: list[str]) -> No
     assert (ended.returncode, ended.stderr) == (1, told)
 
 
-@pytest.mark.xfail(strict=True, reason="tables end with 1")
 @pytest.mark.parametrize(
     "words",
     [["inbox"], ["status"], ["thread", "c-new"], ["sql", "SELECT 1"], ["outbox"], ["--help"]],
@@ -68,7 +65,6 @@ def test_a_reader_that_has_gone_is_silence(inbox: Any, words: list[str]) -> None
     assert (ended.returncode, ended.stderr) == (141, "")
 
 
-@pytest.mark.xfail(strict=True, reason="errors go to standard output")
 def test_errors_without_a_stream_change_nothing(inbox: Any) -> None:
     """With standard error closed or full a command does the same, and its errors don't mix with its output."""
     for stream in ("2>&-", "2>/dev/full"):
@@ -95,7 +91,6 @@ def home(tmp_path: Path, sim: Simulator) -> Iterator[Home]:
     found.close()
 
 
-@pytest.mark.xfail(strict=True, reason="it is an internal error")
 def test_what_is_done_is_done_all_the_same(home: Home, sim: Simulator) -> None:
     """`sync` and `send` do their work whatever becomes of their words; what was sent ends with 0, with a warning."""
     ended = shell("$S >&-", "sync", environ=home.environ)
@@ -117,7 +112,6 @@ def test_what_is_done_is_done_all_the_same(home: Home, sim: Simulator) -> None:
     assert sim.requests.count(method="POST") == 5
 
 
-@pytest.mark.xfail(strict=True, reason="it is an internal error")
 @pytest.mark.parametrize("words", [["-"], []])
 def test_a_closed_standard_input_is_no_text(home: Home, sim: Simulator, words: list[str]) -> None:
     """`send` without a text and without standard input is wrong usage."""
@@ -127,7 +121,6 @@ def test_a_closed_standard_input_is_no_text(home: Home, sim: Simulator, words: l
     assert (ended.returncode, ended.stderr.count("\n"), "no text to send" in ended.stderr) == (2, 1, True)
 
 
-@pytest.mark.xfail(strict=True, reason="it is an internal error")
 @pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full", ">&- 2>&- <&-"])
 def test_a_daemon_without_streams_mirrors(home: Home, streams: str) -> None:
     """`run` needs none of them; no file of its own takes their numbers, so nothing that is said lands in it."""
