@@ -72,7 +72,7 @@ def take_streams() -> None:
             if opened != number:
                 os.dup2(opened, number)
                 os.close(opened)
-            os.set_inheritable(number, True)  # noqa: FBT003 - it takes no names
+            os.set_inheritable(number, True)  # noqa: FBT003 - it takes no names  # noqa: FBT003 - it takes no names
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - a number, open as long as we live
     sys.stdout = _wrap(_Output(1, "w", closefd=False), sys.stdout, "replace")  # a "?" for letters that a terminal lacks

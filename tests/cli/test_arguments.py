@@ -70,7 +70,6 @@ def run_quietly(line: list[str], capfd: pytest.CaptureFixture[str]) -> tuple[int
     return code, capfd.readouterr().err
 
 
-@pytest.mark.xfail(strict=True, reason="some are an internal error")
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(line=command_lines())
 def test_no_command_line_is_an_error_of_ours(
@@ -88,7 +87,6 @@ def test_no_command_line_is_an_error_of_ours(
         assert told.count("\n") <= 1, told
 
 
-@pytest.mark.xfail(strict=True, reason="SQLite takes no such number")
 @pytest.mark.parametrize(
     "line",
     [
@@ -103,7 +101,6 @@ def test_a_number_that_no_database_holds_is_wrong_usage(run: Any, inbox: Any, li
     assert (ended.code, ended.out, ended.err.count("\n"), "9223372036854775807" in ended.err) == (2, "", 1, True)
 
 
-@pytest.mark.xfail(strict=True, reason="they are bound as they came")
 @pytest.mark.parametrize(
     "line",
     [
@@ -121,7 +118,6 @@ def test_words_that_are_no_text_are_wrong_usage(inbox: Any, line: list[str]) -> 
     assert "no UTF-8" in ended.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="no name is a folder's")
 @pytest.mark.parametrize("command", ["inbox", "sync", "run", "status", "send"])
 @pytest.mark.parametrize("option", ["--db", "--config"])
 def test_an_empty_name_is_wrong_usage(run: Any, command: str, option: str) -> None:
@@ -132,7 +128,6 @@ def test_an_empty_name_is_wrong_usage(run: Any, command: str, option: str) -> No
         assert (ended.code, ended.err.count("\n"), option in ended.err) == (2, 1, True), ended.err
 
 
-@pytest.mark.xfail(strict=True, reason="a permission is a surprise")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize("mode", [0o700, 0o755])
 def test_somebody_who_may_not_read_is_told_so(inbox: Any, mode: int) -> None:
