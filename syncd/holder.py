@@ -19,6 +19,7 @@ from syncd.errors import StoreTroubleError, SyncdError, UsageError
 from syncd.ops.disk import check_disk, is_log_too_long
 from syncd.ops.door import Door, Progress
 from syncd.ops.processes import DeclaredPause
+from syncd.ops.requests import check_request
 from syncd.protocols import Clock
 from syncd.store.commands import REWRITING, STORE_COMMANDS, run_store_command
 from syncd.store.database import empty_log
@@ -120,10 +121,7 @@ class Holder:
 
     async def serve(self, command: str, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """Do what somebody asks for, whether through the door or in this very process."""
-        verb = VERBS.get(command)
-        if verb is None:
-            raise UsageError(f"this syncd does not know the command {command}; are two versions installed?")
-        return await verb(self, arguments, progress)
+        return await VERBS[command](self, check_request(command, arguments), progress)
 
     async def close(self) -> None:
         """Let go of every connection."""

@@ -148,7 +148,7 @@ class Door:
             command, arguments = await _read_request(reader)
             return {"result": await self._serve(command, arguments, progress)}
         except SyncdError as error:
-            return {"error": str(error), "exit_code": error.exit_code}
+            return {"error": " ".join(str(error).split()), "exit_code": error.exit_code}  # it may quote what was asked
         except ConnectionError:
             raise
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not leave the caller without an answer
@@ -167,7 +167,7 @@ async def _read_request(reader: asyncio.StreamReader) -> tuple[str, dict[str, An
     try:
         async with asyncio.timeout(_REQUEST_SECONDS):
             request = json.decode(await reader.readline(), type=_DoorRequest)
-    except (DecodeError, ValueError, TimeoutError):  # ValueError: a line without an end
+    except (DecodeError, ValueError, TimeoutError, RecursionError):  # ValueError: a line without an end
         raise UsageError("that is no request of a syncd command; use the syncd command") from None
     return request.command, request.arguments
 
