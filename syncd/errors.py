@@ -1,15 +1,25 @@
 """Every error: what happened, what to do, whether to retry, which exit code."""
 
 import errno
+import re
 
 PASSING_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 """The system's errors that a disk gets over: full, read-only, ailing. What they hinder is a StoreTroubleError."""
 
 
+_TOKEN = re.compile(r"ot_pat_[\w-]+")
+
+
 class SyncdError(Exception):
-    """Something a person can read and act on; `exit_code` is what a command ends with."""
+    """Something a person can read and act on; `exit_code` is what a command ends with.
+
+    Errors are printed, logged and stored: a token that was put where a name belongs is never a part of one.
+    """
 
     exit_code = 1
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(_TOKEN.sub("ot_pat_***", text))
 
 
 class UsageError(SyncdError):

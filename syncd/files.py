@@ -133,8 +133,8 @@ def open_regular(path: Path, flags: int, mode: int = OWNER_ONLY, *, follow: bool
     try:
         descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW), mode)
     except OSError:
-        if not follow:
-            check_regular(path)  # says what it is, where that is the reason
+        with suppress(OSError):  # what it is is told, where that is the reason
+            _check_regular(path, path.stat() if follow else path.lstat())
         raise
     try:
         _check_regular(path, os.fstat(descriptor))

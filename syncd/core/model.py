@@ -268,6 +268,20 @@ MOST_UNITS = 10_000
 _NO_LETTERS = re.compile("[\x00-\x08\x0e-\x1f\x7f\ufeff]")
 
 
+EVENT_KINDS = frozenset(
+    {
+        *(f"conversation.{what}" for what in ("unread", "needs_reply", "read", "answered", "overdue", "at_risk")),
+        *(f"conversation.{what}" for what in ("new", "gone", "returned")),
+        *(f"message.{what}" for what in ("new", "edited", "deleted", "restored")),
+        *("proposal.new", "proposal.status_changed"),
+        *(f"interview.{what}" for what in ("recorded", "updated", "gone")),
+        *(f"account.{what}" for what in ("degraded", "recovered", "notice")),
+        "feed.gap",
+    }
+)
+"""Every kind that a line of the feed can have, by the contract."""
+
+
 class Outgoing(Struct, frozen=True, kw_only=True):
     """A row of `outbox`.
 

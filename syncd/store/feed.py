@@ -24,9 +24,9 @@ _LONGEST_WAIT_SECONDS = 300.0
 
 
 class Choice(Struct, frozen=True, kw_only=True):
-    """Which events are wanted; None for all. Without `baseline` those about history are left out."""
+    """Which events are wanted; None, or no kind, for all. Without `baseline` those about history are left out."""
 
-    kind: str | None = None
+    kinds: tuple[str, ...] = ()
     account: str | None = None
     baseline: bool = True
 
@@ -59,8 +59,8 @@ def read_events(database: Database, place: int, choice: Choice) -> FeedPage:
 _EVENTS = """
 SELECT id, kind, account, conversation_id, message_id, proposal_id, baseline, occurred_at, recorded_at, data
 FROM events
-WHERE id > :place AND (:kind IS NULL OR kind = :kind) AND (:account IS NULL OR account = :account)
-  AND (:baseline OR baseline = 0)
+WHERE id > :place AND (:account IS NULL OR account = :account) AND (:baseline OR baseline = 0)
+  AND (:kinds = '[]' OR kind IN (SELECT value FROM json_each(:kinds)))
 ORDER BY id LIMIT :limit
 """
 _GAPS = (
@@ -70,7 +70,7 @@ _GAPS = (
 
 def choice_words(choice: Choice) -> Row:
     """The choice as parameters of a query."""
-    return {"kind": choice.kind, "account": choice.account, "baseline": int(choice.baseline)}
+    return {"kinds": json.dumps(choice.kinds), "account": choice.account, "baseline": int(choice.baseline)}
 
 
 def _as_line(row: Row) -> Row:

@@ -18,7 +18,6 @@ SHAPED = "ot_pat_pub_s3cr3tc0de"
 SHAPELESS = "hunter2s3cr3tc0de"
 
 
-@pytest.mark.xfail(strict=True, reason="it is taken for a name")
 @pytest.mark.parametrize("key", ["token_file", "token_command", "headers file", "headers env"])
 def test_a_token_where_a_name_belongs_is_refused(mistakes: Callable[[str], str], key: str) -> None:
     """The configuration names the key and not the token."""
@@ -53,7 +52,6 @@ def refusals(secret: str, folder: Path) -> Iterator[str]:
         yield str(refusal.value)
 
 
-@pytest.mark.xfail(strict=True, reason="missing files are named")
 def test_a_secret_of_no_shape_is_not_repeated(tmp_path: Path) -> None:
     """A file, a variable, a command and a credential that are not there may be the secret itself: keys are named."""
     for told in refusals(SHAPELESS, tmp_path):
@@ -77,7 +75,6 @@ def place(tmp_path: Path, sim: Simulator) -> Iterator[Home]:
     found.close()
 
 
-@pytest.mark.xfail(strict=True, reason="the token is printed and stored")
 @pytest.mark.parametrize("secret", [SHAPED, SHAPELESS])
 def test_a_token_in_token_file_is_nowhere_afterwards(place: Home, sim: Simulator, secret: str) -> None:
     """Neither the outputs of the commands nor any file beside the database hold it."""
@@ -90,7 +87,6 @@ def test_a_token_in_token_file_is_nowhere_afterwards(place: Home, sim: Simulator
         assert file == place.config or not file.is_file() or secret.encode() not in file.read_bytes()
 
 
-@pytest.mark.xfail(strict=True, reason="it waits for a writer")
 @pytest.mark.parametrize("kind", ["fifo", "socket"])
 def test_a_token_file_that_is_no_file_keeps_nobody_waiting(tmp_path: Path, kind: str) -> None:
     """A FIFO that nobody writes is told at once, with the key that names it; so are the official credentials."""
@@ -117,7 +113,6 @@ def test_a_token_file_that_is_no_file_keeps_nobody_waiting(tmp_path: Path, kind:
         home.close()
 
 
-@pytest.mark.xfail(strict=True, reason="children inherit everything")
 def test_a_command_run_for_events_inherits_no_token(place: Home, sim: Simulator, tmp_path: Path) -> None:
     """`--exec` children have no variable that holds a token, header or password; all others they have."""
     place.configure(
