@@ -217,8 +217,10 @@ def read_outbox(database: Database, account: str | None, limit: int | None) -> t
     words = {"account": account, "limit": -1 if limit is None else limit}
     rows = database.execute(
         "SELECT o.id, o.account, o.conversation_id, o.state, o.content, o.created_at, o.expires_at, o.attempted_at,"
-        " o.message_id, o.error, coalesce(i.title, i.candidate_name, i.job_title) AS conversation"
-        " FROM outbox AS o LEFT JOIN inbox AS i ON i.account = o.account AND i.conversation_id = o.conversation_id"
+        " o.message_id, o.error, coalesce(i.title, i.candidate_name, i.job_title) AS conversation,"
+        " coalesce(o.content, m.content) AS text"
+        " FROM outbox AS o LEFT JOIN messages AS m ON m.account = o.account AND m.id = o.message_id"
+        " LEFT JOIN inbox AS i ON i.account = o.account AND i.conversation_id = o.conversation_id"
         " WHERE :account IS NULL OR o.account = :account ORDER BY o.id DESC LIMIT :limit",
         words,
     ).fetchall()

@@ -9,7 +9,6 @@ from writer import Writer
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.xfail(strict=True, reason="the next poll takes it along")
 async def test_it_leaves_a_minute_later(writer: Writer) -> None:
     """No poll sends it before its instant, which its sender is told; the first one at it or after does."""
     answer = await writer.send("Later.", later=True)
@@ -23,7 +22,6 @@ async def test_it_leaves_a_minute_later(writer: Writer) -> None:
     assert writer.arrived() == {"Later.": 1}
 
 
-@pytest.mark.xfail(strict=True, reason="the next poll takes it along")
 async def test_it_is_taken_back_until_then(writer: Writer) -> None:
     """A cancelled one never leaves; sent again after all, it leaves at once."""
     first = await writer.send("Never.", later=True)
@@ -36,7 +34,6 @@ async def test_it_is_taken_back_until_then(writer: Writer) -> None:
         await writer.ask("outbox_cancel", id=first["id"])
 
 
-@pytest.mark.xfail(strict=True, reason="it is sent with the first of them")
 async def test_it_holds_nobody_up(writer: Writer) -> None:
     """What is sent at once, meanwhile, leaves at once, and takes the other one along no sooner."""
     await writer.send("Later.", later=True)
@@ -47,7 +44,6 @@ async def test_it_holds_nobody_up(writer: Writer) -> None:
     assert list(writer.arrived()) == ["Now.", "Later."]
 
 
-@pytest.mark.xfail(strict=True, reason="the next poll takes it along")
 async def test_its_instant_outlives_the_process(writer: Writer) -> None:
     """Another process on the same database waits for the same instant."""
     await writer.send("Later.", later=True)
@@ -58,7 +54,6 @@ async def test_its_instant_outlives_the_process(writer: Writer) -> None:
     assert writer.states() == ["sent"]
 
 
-@pytest.mark.xfail(strict=True, reason="the next poll takes it along")
 async def test_a_clock_that_was_ahead_delays_nothing(writer: Writer) -> None:
     """An instant further away than a minute was written by a clock that went wrong; it is not waited for."""
     writer.clock.advance(400 * 86_400)
