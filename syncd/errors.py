@@ -118,3 +118,13 @@ class PublishError(SyncdError):
     def __init__(self, message: str, *, exit_code: int = 69) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class MissingExtraError(SyncdError):
+    """A package that only some commands need is not installed; the text says what to type in a clone, or a wheel's."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the package {package}; in a clone of syncd: pip install '.[{extra}]', with its wheel:"
+            f" pip install 'syncd-VERSION-py3-none-any.whl[{extra}]'"
+        )

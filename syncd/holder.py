@@ -134,7 +134,8 @@ class Holder:
 
     async def serve(self, command: str, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """Do what somebody asks for, whether through the door or in this very process."""
-        return await VERBS[command](self, check_request(command, arguments), progress)
+        checked = check_request(command, arguments)  # also whether there is such a command
+        return await VERBS[command](self, checked, progress)
 
     async def close(self) -> None:
         """Let go of every connection."""

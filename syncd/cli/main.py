@@ -115,9 +115,9 @@ def run_command(words: Sequence[str]) -> int:
         return PIPE_CLOSED
     except OutputError as error:
         let_go_of_output()
-        return _report(error)
+        return _report(error, words)
     except Exception as error:  # noqa: BLE001 - the one place where every error becomes a line and a code
-        return _report(error)
+        return _report(error, words)
     return ended if isinstance(ended, int) else 0
 
 
@@ -127,11 +127,28 @@ def _check_word(word: str) -> None:
         raise UsageError(f"the argument {os.fsencode(word)!r} is no UTF-8 text; write it in UTF-8")
 
 
-def _report(error: Exception) -> int:
-    """Print the error as one line; the answer is the exit code that goes with it."""
+def _is_service(words: Sequence[str]) -> bool:
+    """Whether the command runs for ever, so that what it says goes into a log."""
+    rest = iter(words)
+    for word in rest:
+        if word in ("--config", "--db"):
+            next(rest, None)
+        elif not word.startswith("-"):
+            return word == "run" or (word == "publish" and "--follow" in words)
+    return False
+
+
+def _report(error: Exception, words: Sequence[str]) -> int:
+    """Tell the error in one line, a service in the form of its log; the answer is the exit code that goes with it."""
     if os.environ.get("SYNCD_DEBUG") == "1":
         traceback.print_exception(error)
     text, code = _describe(error)
+    if _is_service(words):
+        from syncd import logs  # it is slow to import
+
+        if logs.is_json():
+            logs.get_logger().error("service.failed", error=text, exit_code=code)
+            return code
     print(f"syncd: {make_safe(text).strip()}", file=sys.stderr)
     return code
 

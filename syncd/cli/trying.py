@@ -12,7 +12,7 @@ import typer
 
 from syncd.cli.options import new_family
 from syncd.cli.terminal import make_console, print_rows
-from syncd.errors import SyncdError, UsageError
+from syncd.errors import MissingExtraError, UsageError
 from syncd.files import create_text
 from syncd.store.read import reading
 
@@ -35,7 +35,7 @@ def simulate(
     try:
         from syncd.simulator.server import serve
     except ModuleNotFoundError as error:
-        raise SyncdError(f"the simulator needs the package {error.name}; install syncd[simulator]") from error
+        raise MissingExtraError("the simulator", str(error.name), "simulator") from error
     serve(
         host=host, port=port, seed=seed, conversations=conversations, messages=messages, live=live, announce=_announce
     )
@@ -96,7 +96,7 @@ def demo(
     try:
         from syncd.simulator import Simulator
     except ModuleNotFoundError as error:
-        raise SyncdError(f"the demo needs the package {error.name}; install syncd[simulator]") from error
+        raise MissingExtraError("the demo", str(error.name), "simulator") from error
     place = folder or Path(tempfile.mkdtemp(prefix="syncd-demo-"))
     database = place / "syncd.db"
     config = place / "config.toml"

@@ -15,7 +15,7 @@ from typing import IO, Any, Literal, TypeVar
 from msgspec import DecodeError, Struct
 from msgspec import json as msgspec_json
 
-from syncd.errors import SyncdError
+from syncd.errors import MissingExtraError, SyncdError
 from syncd.files import (
     ForeignFileError,
     check_regular,
@@ -130,7 +130,7 @@ def load_pyarrow() -> Any:
         import_module("pyarrow.parquet")  # pyarrow does not load it by itself
         return import_module("pyarrow")
     except ModuleNotFoundError as error:
-        raise SyncdError("Parquet needs the package pyarrow; install syncd[parquet]") from error
+        raise MissingExtraError("Parquet", "pyarrow", "parquet") from error
 
 
 def write_parquet(file: IO[bytes], relation: Relation, rows: Iterable[tuple[Any, ...]]) -> int:

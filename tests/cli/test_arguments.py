@@ -120,12 +120,13 @@ def test_words_that_are_no_text_are_wrong_usage(inbox: Any, line: list[str]) -> 
 
 @pytest.mark.parametrize("command", ["inbox", "sync", "run", "status", "send"])
 @pytest.mark.parametrize("option", ["--db", "--config"])
-def test_an_empty_name_is_wrong_usage(run: Any, command: str, option: str) -> None:
+def test_an_empty_name_is_wrong_usage(launch: Any, command: str, option: str) -> None:
     """`--db ''`, as of a variable that is not set, ends with 2 and names the option, on either side of the command."""
     words = ["c-new"] if command == "send" else []
     for line in ([option, "", command, *words], [command, *words, option, ""]):
-        ended = run(*line)
-        assert (ended.code, ended.err.count("\n"), option in ended.err) == (2, 1, True), ended.err
+        process = launch(*line)
+        _, told = process.communicate(timeout=30)
+        assert (process.returncode, told.count("\n"), option in told) == (2, 1, True), told
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

@@ -57,7 +57,6 @@ def test_every_command_explains_itself_without_extras(bare: Home) -> None:
         assert (ended.code, ended.err) == (0, ""), (name, ended.err)
 
 
-@pytest.mark.xfail(strict=True, reason="it names a package that nobody has")
 @pytest.mark.parametrize(
     ("extra", "words"),
     [
@@ -75,7 +74,6 @@ def test_a_missing_extra_is_named_with_a_command_that_works(bare: Home, extra: s
     assert not re.search(rf"(?<![./\w])syncd\[{extra}\]", ended.err)
 
 
-@pytest.mark.xfail(strict=True, reason="there is no such module")
 def test_the_package_runs_as_a_module(home: Home) -> None:
     """`python -m syncd` is `syncd`."""
     line = [sys.executable, "-m", "syncd", "inbox", "--bogus"]
@@ -84,7 +82,6 @@ def test_the_package_runs_as_a_module(home: Home) -> None:
     assert "(see syncd inbox --help)" in ended.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="it is logged and printed")
 def test_a_trouble_is_told_once(home: Home) -> None:
     """Off a terminal `sync` says each trouble once, the first time by its event, and later ones too."""
     home.environ["OT_API_TOKEN"] = "ot_pat_pub_wr0ng"
@@ -95,7 +92,6 @@ def test_a_trouble_is_told_once(home: Home) -> None:
     assert "account.degraded" in said[0].err
 
 
-@pytest.mark.xfail(strict=True, reason="both name it")
 def test_an_account_is_named_once(home: Home) -> None:
     """Neither `sync` nor `doctor` nor a row of `accounts` repeats whose trouble it is."""
     home.configure({"acme": {"token_env": "NOWHERE_AT_ALL", "base_url": "http://127.0.0.1:1"}})
@@ -106,7 +102,6 @@ def test_an_account_is_named_once(home: Home) -> None:
     assert "acme" not in home.value("SELECT replace(last_error, '[accounts.acme]', '') FROM accounts")
 
 
-@pytest.mark.xfail(strict=True, reason="it is no JSON")
 @pytest.mark.parametrize("trouble", ["configuration", "held", "newer", "usage", "publish"])
 def test_what_a_service_says_is_json(home: Home, trouble: str) -> None:
     """Where the log is JSON, so is the error that ends a service: `journalctl -o cat | jq` reads every line."""
