@@ -58,6 +58,7 @@ class _LibraryRecords(logging.Handler):
 
 
 _sink: _Sink | None = None
+_is_json: bool | None = None  # before `configure` nobody knows
 
 
 def configure(
@@ -72,10 +73,11 @@ def configure(
     """Set up all logging; loggers given out earlier follow, so it can be called again. `clock` gives epoch seconds."""
     import structlog  # noqa: PLC0415 - see TYPE_CHECKING above
 
-    global _sink  # noqa: PLW0603 - a process has one log
+    global _is_json, _sink  # noqa: PLW0603 - a process has one log
     stream = stream or sys.stderr
     _sink = _Sink(stream)
     for_people = format == "console" or (format == "auto" and stream.isatty())
+    _is_json = not for_people
     renderers = _console(stream, environ) if for_people else _json()
     if is_journal(stream, environ):
         renderers.append(_add_priority)
@@ -103,6 +105,13 @@ def bound(**fields: Any) -> Iterator[None]:
 
     with structlog.contextvars.bound_contextvars(**fields):
         yield
+
+
+def is_json() -> bool:
+    """Say whether each line of the log is a JSON object; before it was set up, by what the output is."""
+    if _is_json is None:
+        configure()
+    return bool(_is_json)
 
 
 def register_secret(text: str) -> None:

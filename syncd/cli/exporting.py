@@ -9,7 +9,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from syncd.cli.options import JsonOption, Places, find_database, new_family, with_places
+from syncd.cli.options import MOST, JsonOption, Places, find_database, new_family, with_places
 from syncd.cli.terminal import make_safe, print_json
 from syncd.core.times import render_time
 from syncd.errors import UsageError
@@ -24,6 +24,7 @@ SinceOption = Annotated[
         "--since",
         metavar="CHANGE_ID",
         min=0,
+        max=MOST,
         show_default=False,
         help="Only what changed behind this transaction, and what was deleted; views are whole.",
     ),

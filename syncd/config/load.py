@@ -1,5 +1,6 @@
 """What no single key can say: rules between keys, checked on the raw tables so that every mistake is found at once."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -123,7 +124,8 @@ def load(
     warnings = [line for account in checked.accounts.values() for line in token_warnings(account)]
     return Settings(
         config_file=path,
-        db_path=db or checked.store.path or default_db_path(environ, home),
+        # the file itself: whoever holds it goes on with it, though a link to it is turned meanwhile
+        db_path=Path(os.path.realpath(db or checked.store.path or default_db_path(environ, home))),
         store=checked.store,
         accounts=MappingProxyType(checked.accounts),
         log=checked.log,

@@ -170,6 +170,8 @@ def _parse_path(value: Any, info: ValidationInfo) -> Path:
         return value
     if not isinstance(value, str) or not value.isprintable() or not value:
         raise ValueError("must be a path, in quotes")
+    if _TOKEN_PREFIX in value:
+        raise ValueError("must be the path of a file that holds the token, not the token itself")
     context: dict[str, Any] = info.context or {}
     return expand(value, context.get("base"), context.get("home"))
 
@@ -178,6 +180,8 @@ def _parse_command(value: Any) -> tuple[str, ...]:
     words = tuple(value) if isinstance(value, (list, tuple)) else ()
     if not words or not all(isinstance(word, str) and "\0" not in word for word in words) or not words[0]:
         raise ValueError('must be a list of words, such as ["pass", "opentrain"]')
+    if words[0].startswith(_TOKEN_PREFIX):
+        raise ValueError("must be a command that prints the token, without the token itself")
     return words
 
 
@@ -213,7 +217,9 @@ def _header_mistakes(name: str, text: Any) -> list[str]:
     if not _HEADER_NAME.fullmatch(name) or name.lower() in _OWN_HEADERS:
         mistakes.append(f"{name!r} is no header that can be set here")
     kind, _, rest = text.partition(":") if isinstance(text, str) else ("", "", "")
-    if kind not in ("env", "file") or not rest or (kind == "env" and not _VARIABLE.fullmatch(rest)):
+    if _TOKEN_PREFIX in rest:
+        mistakes.append(f"the value of {name!r} must name the place of a token, not be the token itself")
+    elif kind not in ("env", "file") or not rest or (kind == "env" and not _VARIABLE.fullmatch(rest)):
         mistakes.append(f'the value of {name!r} must be "env:VARIABLE" or "file:/path", so that it is not written here')
     return mistakes
 

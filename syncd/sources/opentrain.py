@@ -11,6 +11,7 @@ from syncd.core.model import (
     Identity,
     JobPage,
     Message,
+    OpenedConversation,
     Page,
     ProposalPage,
     ProposalWithCandidate,
@@ -103,8 +104,8 @@ class OpenTrain:
         answer = await self._client.post_json(f"{_API}/messages", body)
         return parsed(answer, lambda answer: parse.parse_sent(answer, conversation_id))
 
-    async def open_conversation(self, proposal_id: str) -> str:
-        """The id of the proposal's conversation, which is opened if there is none yet."""
+    async def open_conversation(self, proposal_id: str) -> OpenedConversation:
+        """The proposal's conversation, which is opened if there is none yet."""
         answer = await self._client.post_json(f"{_API}/proposals/{path_segment(proposal_id)}/conversation")
         return parsed(answer, parse.parse_opened)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from syncd.core.times import seconds_between
 from syncd.errors import StoreTroubleError
+from syncd.files import companion
 from syncd.store.database import Connection, Database, Row, open_reader
 from syncd.store.published import read_targets
 
@@ -216,8 +217,10 @@ def read_outbox(database: Database, account: str | None, limit: int | None) -> t
     words = {"account": account, "limit": -1 if limit is None else limit}
     rows = database.execute(
         "SELECT o.id, o.account, o.conversation_id, o.state, o.content, o.created_at, o.expires_at, o.attempted_at,"
-        " o.message_id, o.error, coalesce(i.title, i.candidate_name, i.job_title) AS conversation"
-        " FROM outbox AS o LEFT JOIN inbox AS i ON i.account = o.account AND i.conversation_id = o.conversation_id"
+        " o.message_id, o.error, coalesce(i.title, i.candidate_name, i.job_title) AS conversation,"
+        " coalesce(o.content, m.content) AS text"
+        " FROM outbox AS o LEFT JOIN messages AS m ON m.account = o.account AND m.id = o.message_id"
+        " LEFT JOIN inbox AS i ON i.account = o.account AND i.conversation_id = o.conversation_id"
         " WHERE :account IS NULL OR o.account = :account ORDER BY o.id DESC LIMIT :limit",
         words,
     ).fetchall()
@@ -311,7 +314,7 @@ def read_target_figures(path: Path) -> list[dict[str, Any]]:
 
 def measure_files(path: Path) -> tuple[int, int]:
     """Bytes of the database file and of its write-ahead log; 0 where there is none."""
-    return _size(path), _size(path.with_name(f"{path.name}-wal"))
+    return _size(path), _size(companion(path, "-wal"))
 
 
 def _size(path: Path) -> int:

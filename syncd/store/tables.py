@@ -411,6 +411,7 @@ class OutgoingRow(TableRow, table=True):
     since: str | None = None
     missed_at: str | None = None
     key: str | None = None
+    leaves_at: str | None = None
 
 
 class DbHistoryRow(TableRow, table=True):

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from syncd.core.model import Candidate, Conversation, Message
 from syncd.errors import ForbiddenError, NotFoundError
@@ -180,8 +181,9 @@ async def test_sending(simulator: Simulator, open_source: OpenSource) -> None:
     """A proposal's conversation is opened or found, and a message sent into it comes back as a row."""
     proposal_id = simulator.world.new_proposal()
     async with open_source() as source:
-        conversation_id = await source.open_conversation(proposal_id)
-        assert await source.open_conversation(proposal_id) == conversation_id
+        opened = await source.open_conversation(proposal_id)
+        conversation_id = opened.id
+        assert await source.open_conversation(proposal_id) == replace(opened, created=False)
         message = await source.send_message(conversation_id, "Hello — Žofie 👋")
         assert_same(message, simulator.world.truth()["messages"][conversation_id][-1])
         assert (message.content, message.is_from_viewer) == ("Hello — Žofie 👋", True)
