@@ -3,7 +3,8 @@
 Of the public tables each column has a description, its unit, and what NULL means: `syncd docs columns` shows them.
 """
 
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy import MetaData, Table
 from sqlmodel import Field, SQLModel
@@ -37,6 +38,7 @@ def _column(
 
 
 _NOT_SENT = "the server sent none"
+_ALWAYS_SET = "nothing: it is always set"
 _ACCOUNT = "The account's name in the configuration."
 
 
@@ -72,16 +74,16 @@ class AccountRow(TableRow, table=True):
     __tablename__ = "accounts"
     account: str = _account()
     source: str = _column("The kind of server: opentrain or openats.")
-    base_url: str | None = _column("The server's address.", null="never")
+    base_url: str | None = _column("The server's address.", null=_ALWAYS_SET)
     viewer_user_id: str | None = _column(
         "The user whom the token belongs to, and whose inbox this is.", null="not known yet, or a source without users"
     )
     state: str | None = _column(
         "How the account is: starting, ok, rate_limited, unreachable, auth_failed, forbidden, protocol_error, paused or"
         " wrong_account.",
-        null="never",
+        null=_ALWAYS_SET,
     )
-    state_since: str | None = _column("Since when it is in that state.", unit=TIME, null="never")
+    state_since: str | None = _column("Since when it is in that state.", unit=TIME, null=_ALWAYS_SET)
     first_started_at: str | None = _column(
         "When the first pass began, by the server's clock; what is older is history.",
         unit=TIME,
@@ -92,9 +94,9 @@ class AccountRow(TableRow, table=True):
         unit=TIME,
         null="the first pass is not whole yet",
     )
-    last_success_at: str | None = _column("When the last poll succeeded.", unit=TIME, null="none has")
+    last_success_at: str | None = _column("When the last poll succeeded.", unit=TIME, null="none has yet")
     last_reconciled_at: str | None = _column(
-        "When everything was last compared with the server.", unit=TIME, null="never"
+        "When everything was last compared with the server.", unit=TIME, null="not yet"
     )
     retry_at: str | None = _column("Until when the server is asked nothing.", unit=TIME, null="nothing is waited for")
     last_error: str | None = _column("What went wrong in the last poll.", null="nothing did")
@@ -189,7 +191,7 @@ class MessageRevisionRow(TableRow, table=True):
     edited_at: str | None = _column(
         "When that text itself was written by an edit.", unit=TIME, null="it was the first text"
     )
-    replaced_at: str | None = _column("When the edit that replaced it was found.", unit=TIME, null="never")
+    replaced_at: str | None = _column("When the edit that replaced it was found.", unit=TIME, null=_ALWAYS_SET)
     change_id: int = _change_id()
 
 
@@ -295,7 +297,7 @@ class InterviewMessageRow(TableRow, table=True):
     account: str = _account()
     proposal_id: str = _column("The proposal whose interview it is part of.", key=True)
     id: str = _column("The line's id; #N where the server gave none.", key=True)
-    seq: int | None = _column("Its place in the transcript, from 0.", null="never")
+    seq: int | None = _column("Its place in the transcript, from 0.", null=_ALWAYS_SET)
     role: str | None = _column("Who speaks: interviewer or candidate.", null=_NOT_SENT)
     content: str | None = _column("What is said.", null="nothing, or it was erased")
     sent_at: str | None = _column("When, by the server.", unit=TIME, null=_NOT_SENT)
@@ -316,11 +318,11 @@ class FailureRow(TableRow, table=True):
     account: str = _account()
     kind: str = _column("What can't be fetched, such as conversation, proposal or interview.", key=True)
     subject_id: str = _column("The id of it.", key=True)
-    reason: str | None = _column("Why, in a few words without content.", null="never")
+    reason: str | None = _column("Why, in a few words without content.", null=_ALWAYS_SET)
     request_id: str | None = _column("The server's own id of the answer, for its support.", null="the answer had none")
-    tries: int | None = _column("How often it was tried.", unit="tries", null="never")
-    first_failed_at: str | None = _column("When it first failed.", unit=TIME, null="never")
-    next_try_at: str | None = _column("When it is tried again.", unit=TIME, null="never")
+    tries: int | None = _column("How often it was tried.", unit="tries", null=_ALWAYS_SET)
+    first_failed_at: str | None = _column("When it first failed.", unit=TIME, null=_ALWAYS_SET)
+    next_try_at: str | None = _column("When it is tried again.", unit=TIME, null=_ALWAYS_SET)
     change_id: int = _change_id()
 
 
@@ -338,9 +340,9 @@ class EventRow(TableRow, table=True):
         "Whether the message that it is about is history, from before the first pass.", unit=BOOLEAN, default=0
     )
     occurred_at: str | None = _column(
-        "When it happened, by the server where that says so, else when it was seen.", unit=TIME, null="never"
+        "When it happened, by the server where that says so, else when it was seen.", unit=TIME, null=_ALWAYS_SET
     )
-    recorded_at: str | None = _column("When it was recorded.", unit=TIME, null="never")
+    recorded_at: str | None = _column("When it was recorded.", unit=TIME, null=_ALWAYS_SET)
     logged_at: str | None = _column("When it was logged.", unit=TIME, null="not yet; always in a published copy")
     data: str | None = _column("What else there is to say, by kind.", unit=JSON, null="nothing")
     change_id: int = _change_id()
@@ -355,8 +357,8 @@ class OutboxRow(TableRow, table=True):
     conversation_id: str = _column("The conversation that it goes to.")
     content: str | None = _column("The text.", null="it was sent: the text is in messages")
     state: str = _column("queued, sending, sent, unconfirmed, failed, expired or cancelled.")
-    created_at: str | None = _column("When it was queued.", unit=TIME, null="never")
-    expires_at: str | None = _column("When it is given up if it could not leave.", unit=TIME, null="never")
+    created_at: str | None = _column("When it was queued.", unit=TIME, null=_ALWAYS_SET)
+    expires_at: str | None = _column("When it is given up if it could not leave.", unit=TIME, null=_ALWAYS_SET)
     attempted_at: str | None = _column("When it was last tried.", unit=TIME, null="it was not")
     message_id: str | None = _column("The message that it became.", null="it was not sent, or not found yet")
     error: str | None = _column("Why it was not sent, and what to do.", null="nothing is wrong")
@@ -370,7 +372,7 @@ class SyncRunRow(TableRow, table=True):
     id: int | None = _column("The run's number.", key=True, default=None)
     account: str = _column(_ACCOUNT)
     kind: str = _column("first_pass, reconcile or sync.")
-    started_at: str | None = _column("When it began.", unit=TIME, null="never")
+    started_at: str | None = _column("When it began.", unit=TIME, null=_ALWAYS_SET)
     finished_at: str | None = _column("When it ended.", unit=TIME, null="it is under way, or a crash ended it")
     requests: int | None = _column("Requests that it made.", unit="requests", null="it is under way")
     rows_written: int | None = _column("Rows that it wrote.", unit="rows", null="it is under way")
@@ -551,3 +553,36 @@ class PublishedRow(TableRow, table=True):
     tries: int = 0
     failing_since: str | None = None
     next_try_at: str | None = None
+
+
+# The catalogue as plain values, for whoever shows it.
+
+
+class ColumnDescription(NamedTuple):
+    """A column of a public table; `unit` and `null` (what NULL means) are None where there is nothing to say."""
+
+    table: str
+    name: str
+    is_key: bool
+    type: str
+    unit: str | None
+    null: str | None
+    description: str
+
+
+def describe_columns() -> Iterator[ColumnDescription]:
+    """Every public table's columns, in the order of the tables and of their columns."""
+    types = {"VARCHAR": "TEXT", "FLOAT": "REAL", "INTEGER": "INTEGER"}
+    for table in TableRow.metadata.tables.values():
+        if table.name.startswith("_"):
+            continue
+        for column in table.columns:
+            yield ColumnDescription(
+                table=table.name,
+                name=column.name,
+                is_key=column.primary_key,
+                type=types[str(column.type)],
+                unit=column.info["unit"],
+                null=column.info["null"],
+                description=column.comment or "",
+            )
