@@ -35,18 +35,27 @@ MAY_FIND_SOMETHING = re.compile(r"^syncd (check|doctor)\b")  # they end with 1 w
 
 
 def read_lines() -> list[tuple[str, str]]:
-    """Each command of a block of shell, with its page and without its comment."""
-    return [
-        (block.page, line.partition("  #")[0].rstrip())
-        for block in find_blocks("sh")
-        for line in block.text.splitlines()
-        if line and not line.startswith("#")
-    ]
+    """Each command of a block of shell, with its page and without its comment; a line that is indented goes on."""
+    found = []
+    for block in find_blocks("sh"):
+        lines = block.text.replace("\n  ", " ").splitlines()
+        found += [(block.page, line.partition("  #")[0].rstrip()) for line in lines if line and line[0] != "#"]
+    return found
 
 
 def test_the_readme_stays_short() -> None:
     """What a newcomer reads first has at most 10 kB; the rest is in syncd/docs."""
     assert (ROOT / "README.md").stat().st_size <= MOST_BYTES_OF_THE_README
+
+
+def test_what_is_shown_fits_a_terminal() -> None:
+    """No line of a block is longer than what `syncd docs` puts on one."""
+    blocks = [block for language in ("sh", "sql", "toml", "python", "json", "yaml") for block in find_blocks(language)]
+    long = [
+        line for block in blocks for line in block.text.splitlines() if block.page != "README.md" and len(line) > 96
+    ]
+    assert len(blocks) > len(PAGES)
+    assert long == []
 
 
 def test_each_topic_is_a_document() -> None:
