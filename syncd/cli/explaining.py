@@ -32,7 +32,6 @@ TOPICS = {
 
 _LINE_WIDTH = 100  # longer lines are hard to read
 _OTHER_TOPIC = re.compile(r"\[([^\]]+)\]\((\w+)\.md\)")
-_HEADINGS = ("column", "type", "unit", "NULL means", "what it holds")
 
 app = new_family()
 
@@ -94,10 +93,11 @@ def render_columns() -> str:
 
     lines = [_read("columns")]
     for table, columns in groupby(describe_columns(), key=lambda column: column.table):
-        lines += [f"## {table}", "", f"| {' | '.join(_HEADINGS)} |", f"|{'---|' * len(_HEADINGS)}"]
+        lines += [f"## {table}", "", "| column | type and unit | what it holds |", "|---|---|---|"]
         for column in columns:
             name = f"**{column.name}**" if column.is_key else column.name
-            cells = (name, column.type, column.unit or "", column.null or "", column.description)
-            lines.append(f"| {' | '.join(cells)} |")
+            unit = f", {column.unit}" if column.unit else ""
+            null = f" NULL: {column.null}." if column.null else ""
+            lines.append(f"| {name} | {column.type}{unit} | {column.description}{null} |")
         lines.append("")
     return "\n".join(lines)

@@ -38,7 +38,7 @@ def _column(
 
 
 _NOT_SENT = "the server sent none"
-_ALWAYS_SET = "nothing: it is always set"
+_ALWAYS_SET = "never, it is always set"
 _ACCOUNT = "The account's name in the configuration."
 
 

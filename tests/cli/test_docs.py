@@ -30,8 +30,8 @@ def test_the_columns_come_from_the_catalogue(run: Any) -> None:
     """`syncd docs columns` has each public column with its unit, what NULL means, and its description."""
     out = run("docs", "columns").out
     assert "\n## messages\n" in out
-    assert "\n| **id** | TEXT |  |  | The message's id; of OpenATS job:ID or candidate:ID. |\n" in out
-    assert "\n| edited_at | TEXT | UTC time | it was not edited | When its text was last edited. |\n" in out
+    assert "\n| **id** | TEXT | The message's id; of OpenATS job:ID or candidate:ID. |\n" in out
+    assert "\n| edited_at | TEXT, UTC time | When its text was last edited. NULL: it was not edited. |\n" in out
     assert "## _" not in out
 
 
