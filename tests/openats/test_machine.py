@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from effort import examples
 from rig import SteeredClock
 from syncd.simulator import Simulator, Team, World
 from team_rig import TeamRig
@@ -187,7 +188,7 @@ class TeamMachine(RuleBasedStateMachine):
 
 TestTeamMachine = TeamMachine.TestCase
 TestTeamMachine.settings = settings(
-    max_examples=15,
+    max_examples=examples(10),
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

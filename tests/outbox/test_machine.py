@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from effort import examples
 from rig import Rig, SteeredClock
 from syncd.core.outbox import Attempted
 from syncd.errors import UsageError
@@ -175,7 +176,7 @@ class Correspondence(RuleBasedStateMachine):
 
 
 Correspondence.TestCase.settings = settings(
-    max_examples=12,
+    max_examples=examples(10),
     stateful_step_count=10,
     deadline=None,
     suppress_health_check=list(HealthCheck),
