@@ -18,10 +18,11 @@ settings.register_profile("whole", deadline=None, max_examples=1000, derandomize
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--whole`: what takes too long for every run."""
+    """`--whole`: what takes too long for every run; `--one-in N`: of that, fewer kills, other ones each time."""
     parser.addoption(
         "--whole", action="store_true", help="kill at every boundary, try ten times the examples, run the large tests"
     )
+    parser.addoption("--one-in", type=int, default=1, metavar="N", help="with --whole: kill at one boundary in N")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,9 +54,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def whole(pytestconfig: pytest.Config) -> bool:
-    """Whether what takes long is wanted."""
-    return bool(pytestconfig.getoption("--whole"))
+def stride(pytestconfig: pytest.Config) -> int | None:
+    """How far apart the boundaries are at which a whole run kills; None in a usual run."""
+    return int(pytestconfig.getoption("--one-in")) if pytestconfig.getoption("--whole") else None
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from crash.matrix import SHARES
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One short share a scenario, or as many shares as make the whole."""
     if "share" in metafunc.fixturenames:
-        metafunc.parametrize("share", range(SHARES) if metafunc.config.getoption("--whole") else [None])
+        metafunc.parametrize("share", range(SHARES if metafunc.config.getoption("--whole") else 1))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The whole matrix: every scenario, killed at every boundary, in shares that may run side by side."""
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -42,9 +43,13 @@ class Tally:
         return "\n".join(f"{t.scene}, point {t.point} ({t.struck}): {'; '.join(t.broken[:5])}" for t in harmed[:5])
 
 
-def run_share(lane: Lane, scene: Scene, share: int | None) -> Tally:
-    """Kill the scene's daemon at every boundary of this share; None: at a few of all."""
+def run_share(lane: Lane, scene: Scene, share: int, stride: int | None) -> Tally:
+    """Kill the scene's daemon at every stride-th boundary of this share; None: at a few of all."""
     stage = lane.prepare(scene)
     count = len(stage.boundaries)
-    points = range(1, count + 1, max(1, count // _SHORT)) if share is None else range(share + 1, count + 1, SHARES)
+    if stride is None:
+        points = range(1, count + 1, max(1, count // _SHORT))
+    else:
+        first = share + SHARES * random.randrange(stride)  # noqa: S311 - where to begin is no secret
+        points = range(first + 1, count + 1, SHARES * stride)
     return Tally(count, tuple(lane.kill_at(stage, point) for point in points))

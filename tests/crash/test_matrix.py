@@ -16,13 +16,15 @@ from crash.matrix import run_share
 from crash.scenes import SCENES, Scene
 from tally import AddRow
 
+pytestmark = pytest.mark.slow
+
 _FEWEST_BOUNDARIES = 200
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
-def test_kill_at_every_boundary(lane: Lane, scene: Scene, share: int | None, add_row: AddRow) -> None:
+def test_kill_at_every_boundary(lane: Lane, scene: Scene, share: int, stride: int | None, add_row: AddRow) -> None:
     """After a kill and a restart the mirror is the server's truth, and each event was told, and told once."""
-    tally = run_share(lane, scene, share)
+    tally = run_share(lane, scene, share, stride)
     add_row("crash matrix", scene.name, tally.counts)
     assert not tally.describe_harm()
     assert tally.boundaries >= _FEWEST_BOUNDARIES

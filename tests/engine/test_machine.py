@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
@@ -11,6 +12,8 @@ from event_laws import broken_laws
 from story import DAY, Story
 from syncd.engine.poll import poll
 from syncd.simulator import RequestRecord
+
+pytestmark = pytest.mark.slow
 
 _BUSY_STEPS = 15
 

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -14,6 +15,8 @@ from effort import examples
 from rig import SteeredClock
 from syncd.simulator import Simulator, Team, World
 from team_rig import TeamRig
+
+pytestmark = pytest.mark.slow
 
 CHATS = st.sampled_from([("job", 1), ("job", 2), ("candidate", 1), ("candidate", 2)])
 PICK = st.integers(0, 30)

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -19,6 +20,8 @@ from syncd.simulator import Simulator, World
 from writer import Writer
 
 _T = TypeVar("_T")
+
+pytestmark = pytest.mark.slow
 
 TEXTS = st.sampled_from(["ok", " ok ", "Hello", "Grüße"])
 TAKEN = ("lose_reply", "reset_midway", "truncate", "cut_json")

@@ -1,5 +1,6 @@
 """Publishers and PostgreSQLs that die by a real SIGKILL, and what is in the target afterwards."""
 
+import random
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -206,9 +207,12 @@ class KillTally:
         )
 
 
-def run_share(lane: KillLane, scene: KillScene, side: Side, *, whole: bool) -> KillTally:
-    """Kill this side at every boundary of the scene, or at a few, evenly spread."""
+def run_share(lane: KillLane, scene: KillScene, side: Side, stride: int | None) -> KillTally:
+    """Kill this side at every stride-th boundary of the scene; None: at a few, evenly spread."""
     stage = lane.prepare(scene)
     count = len(stage.boundaries)
-    points = range(1, count + 1) if whole else range(1, count + 1, max(1, count // _SHORT))
+    if stride is None:
+        points = range(1, count + 1, max(1, count // _SHORT))
+    else:
+        points = range(1 + random.randrange(stride), count + 1, stride)  # noqa: S311 - where to begin is no secret
     return KillTally(count, tuple(lane.kill_at(stage, side, point) for point in points))
