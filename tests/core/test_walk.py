@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
@@ -120,7 +120,6 @@ def servers() -> st.SearchStrategy[Server]:
     )
 
 
-@settings(max_examples=400, deadline=None)
 @given(server=servers(), size=st.integers(0, 60), grows=st.lists(st.integers(0, 40), max_size=4))
 def test_everything_is_held(server: Server, size: int, grows: list[int]) -> None:
     """After a backfill, and after each tail, nothing is missing."""
@@ -134,7 +133,6 @@ def test_everything_is_held(server: Server, size: int, grows: list[int]) -> None
         assert mirror.missing == set()
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     server=servers(), size=st.integers(0, 60), grows=st.integers(0, 40), first=st.integers(0, 9), then=st.integers(0, 9)
 )
@@ -149,7 +147,6 @@ def test_one_dead_cursor(server: Server, size: int, grows: int, first: int, then
     assert mirror.missing == set()
 
 
-@settings(max_examples=300, deadline=None)
 @given(server=servers(), size=st.integers(0, 60))
 def test_comparison_meets_everything(server: Server, size: int) -> None:
     """A comparison goes from the first message to the last, and says so."""
@@ -162,7 +159,6 @@ def test_comparison_meets_everything(server: Server, size: int) -> None:
     assert mirror.closed
 
 
-@settings(max_examples=200, deadline=None)
 @given(server=servers(), size=st.integers(0, 60), grows=st.integers(1, 40))
 def test_cost(server: Server, size: int, grows: int) -> None:
     """A backfill costs little more than the thread's pages; a tail its own pages and one more; rest costs nothing."""

@@ -82,7 +82,7 @@ def test_has_the_contracts_tables_and_views(database: sqlite3.Connection) -> Non
     assert names(database, "view") == VIEWS.keys()
 
 
-@pytest.mark.parametrize("table", MIRRORED.keys() | OWN.keys())
+@pytest.mark.parametrize("table", sorted(MIRRORED | OWN))
 def test_tables_have_the_contracts_columns(database: sqlite3.Connection, table: str) -> None:
     """A table has the contract's columns and key, in its order, then what every mirrored table has."""
     expected = f"{MIRRORED[table]} {EVERY_MIRRORED}" if table in MIRRORED else f"{OWN[table]} change_id"
