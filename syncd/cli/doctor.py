@@ -13,6 +13,7 @@ from syncd.cli.options import Places, find_database, read_accounts_now
 from syncd.cli.publishing import connect_target
 from syncd.config.load import load
 from syncd.config.models import Account, OpenATSAccount, Settings
+from syncd.core.catalogue import Catalogue
 from syncd.core.times import after, seconds_between
 from syncd.errors import AuthError, ForbiddenError, NotFoundError, SyncdError
 from syncd.ops import doctor as ops
@@ -202,20 +203,23 @@ def examine_target(places: Places, wanted: "PublishSettings | None") -> list[Fin
     """Whether it is reached, and how far it is; nothing where nothing is to be published, or nothing is there to be."""
     if wanted is None:
         return []
+    from syncd.store.tables import describe_catalogue
+
+    catalogue = describe_catalogue()
     try:
-        changes = ChangedRows(find_database(places))
+        changes = ChangedRows(find_database(places), catalogue.tables)
     except SyncdError:
         return []  # said already
     try:
         with closing(changes):
-            found = _look(changes, wanted)
+            found = _look(changes, catalogue, wanted)
     except SyncdError as error:
         return [problem("publish", str(error))]
     refusals = [str(refusal) for refusal in found.refusals]
     return judge_target(name_target(wanted.url, wanted.schema_name), found.version, found.behind, refusals)
 
 
-def _look(changes: ChangedRows, wanted: "PublishSettings") -> "TargetStatus":
+def _look(changes: ChangedRows, catalogue: Catalogue, wanted: "PublishSettings") -> "TargetStatus":
     with closing(connect_target(wanted)) as line, changes.look() as snapshot:
         from syncd.publish.target import read_target_status
 
@@ -223,6 +227,6 @@ def _look(changes: ChangedRows, wanted: "PublishSettings") -> "TargetStatus":
         timeouts.daemon = True
         timeouts.start()
         try:
-            return read_target_status(line, snapshot)
+            return read_target_status(line, snapshot, catalogue)
         finally:
             timeouts.cancel()

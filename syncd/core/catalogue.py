@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 Type = Literal["text", "integer", "real", "boolean", "time", "date", "json"]
-"""What a column holds: `time` is a UTC instant with milliseconds, `date` a local day, `json` the text of a JSON value."""
+"""What a column holds: `time` a UTC instant with milliseconds, `date` a local day, `json` the text of a JSON value."""
 
 
 class Column(Struct, frozen=True, kw_only=True):

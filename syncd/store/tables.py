@@ -16,7 +16,7 @@ from syncd.core.catalogue import Catalogue, Column, Relation, Type
 from syncd.store.database import SCHEMA_VERSION
 
 
-def column(  # noqa: PLR0913 - each is a property of a column
+def column(
     description: str,
     *,
     null: str | None = None,
@@ -28,7 +28,7 @@ def column(  # noqa: PLR0913 - each is a property of a column
 ) -> Any:
     """A column of a table; `null` is given where it may be NULL, `type` where Python's type does not tell it."""
     info = {"null": null, "type": type, "unit": unit, "scale": scale, "since": since}
-    default = {} if null is None else {"default": None}
+    default: dict[str, Any] = {} if null is None else {"default": None}
     return Field(description=description, sa_column_kwargs={"info": info}, **default, **field)
 
 

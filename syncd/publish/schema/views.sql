@@ -1,4 +1,14 @@
+-- Indexes, for the views and the reports that stand on them. A statement here is run again on each new version.
+
+-- Also where a wait begins is found here: a few steps back from the end, to our last message.
+CREATE INDEX IF NOT EXISTS messages_thread ON messages (account, conversation_id, created_at, id);
+CREATE INDEX IF NOT EXISTS conversations_proposal ON conversations (account, proposal_id);
+CREATE INDEX IF NOT EXISTS conversations_unread ON conversations (account) WHERE unread_count > 0;
+CREATE INDEX IF NOT EXISTS conversations_needs_reply ON conversations (account) WHERE needs_reply_count > 0;
+CREATE INDEX IF NOT EXISTS proposals_candidate ON proposals (account, candidate_id);
+
 -- The views, with the results that the mirror's own have; the contract says what they mean.
+-- A view is replaced where it stands, as others' may rest on it: a new column comes last.
 --
 -- Inbound: is_system IS NOT TRUE AND is_from_viewer IS NOT TRUE.
 -- Ours: is_system IS NOT TRUE AND is_from_viewer IS TRUE.
@@ -6,7 +16,7 @@
 -- Two-sided: an OpenTrain conversation without a channel name; only there do turns and waiting exist.
 -- Seconds are rounded to milliseconds before they become floating, so that they are the mirror's to the last bit.
 
-CREATE VIEW inbox AS
+CREATE OR REPLACE VIEW inbox AS
 SELECT
   c.account,
   a.source,
@@ -63,13 +73,13 @@ LEFT JOIN candidates AS k ON k.account = c.account
   AND k.id = CASE WHEN a.source = 'openats' AND c.id LIKE 'candidate:%' THEN substr(c.id, 11) ELSE p.candidate_id END
 LEFT JOIN messages AS m ON m.account = c.account AND m.id = c.last_message_id;
 
-CREATE VIEW unread AS
+CREATE OR REPLACE VIEW unread AS
 SELECT * FROM inbox WHERE unread_count > 0 AND gone_at IS NULL;
 
-CREATE VIEW needs_reply AS
+CREATE OR REPLACE VIEW needs_reply AS
 SELECT * FROM inbox WHERE needs_reply_count > 0 AND gone_at IS NULL;
 
-CREATE VIEW thread AS
+CREATE OR REPLACE VIEW thread AS
 SELECT
   m.account,
   m.conversation_id,
@@ -98,7 +108,7 @@ LEFT JOIN candidates AS k ON k.account = p.account AND k.id = p.candidate_id;
 -- Of all messages those remain at which the other side begins to speak; we count as having spoken before the first.
 -- Then inbound ones and ours alternate, and each inbound one is answered by the next. A filter on a conversation
 -- reaches through both windows, as it is among what they are partitioned by.
-CREATE VIEW response_times AS
+CREATE OR REPLACE VIEW response_times AS
 SELECT
   t.account,
   t.conversation_id,
@@ -140,7 +150,7 @@ LEFT JOIN proposals AS p ON p.account = c.account AND p.id = c.proposal_id
 WHERE NOT t.is_ours;
 
 -- `day` is text, as in the mirror: YYYY-MM-DD of UTC.
-CREATE VIEW daily_activity AS
+CREATE OR REPLACE VIEW daily_activity AS
 SELECT
   d.account,
   to_char(d.day, 'YYYY-MM-DD') AS day,
@@ -162,7 +172,7 @@ FROM (
 ) AS d
 LEFT JOIN accounts AS a ON a.account = d.account;
 
-CREATE VIEW interview_results AS
+CREATE OR REPLACE VIEW interview_results AS
 SELECT
   i.account,
   i.proposal_id,
@@ -189,7 +199,7 @@ LEFT JOIN jobs AS j ON j.account = p.account AND j.id = p.job_id
 LEFT JOIN candidates AS k ON k.account = p.account AND k.id = p.candidate_id
 WHERE i.gone_at IS NULL;
 
-CREATE VIEW freshness AS
+CREATE OR REPLACE VIEW freshness AS
 SELECT
   a.account,
   a.source,
