@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from psycopg import sql
 
 from syncd.core.catalogue import Catalogue, Column, Relation, Type
+from syncd.core.sources import SOURCES
 from syncd.errors import PublishError
 from syncd.publish.postgres import TargetConnection
 
@@ -118,6 +119,8 @@ def prepare(line: TargetConnection, catalogue: Catalogue) -> None:
         with line.transaction() as cursor:
             _lock(cursor, line.schema)
             _migrate(cursor, line, catalogue)
+    with line.transaction() as cursor:
+        register_sources(cursor, line.schema)
 
 
 def read_version(cursor: "psycopg.Cursor", line: TargetConnection, catalogue: Catalogue) -> int:
@@ -184,6 +187,19 @@ def write_schema(cursor: "psycopg.Cursor", schema: str, catalogue: Catalogue) ->
 
 _PUBLISH_AGAIN = "UPDATE _publish SET place = 0, mark = identity, fresh_until = 0"
 """What is new here may be in rows that were published long ago: each is compared, and those that differ are written."""
+
+
+def register_sources(cursor: "psycopg.Cursor", schema: str) -> None:
+    """Have the views know what each kind of source can do."""
+    for kind in SOURCES.values():
+        cursor.execute(_within(schema, _REGISTER), [kind.name, kind.has_viewer, kind.names_subjects])
+
+
+_REGISTER = (
+    "INSERT INTO {0}._sources AS s (source, has_viewer, names_subjects) VALUES (%s, %s, %s) ON CONFLICT (source)"
+    " DO UPDATE SET has_viewer = excluded.has_viewer, names_subjects = excluded.names_subjects"
+    " WHERE (s.has_viewer, s.names_subjects) IS DISTINCT FROM (excluded.has_viewer, excluded.names_subjects)"
+)
 
 
 def _load(name: str) -> bytes:

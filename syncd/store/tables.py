@@ -570,15 +570,14 @@ def describe_catalogue() -> Catalogue:
 
 
 def _describe_table(cls: type[TableRow]) -> Relation:
-    table = cls.__table__
-    own = [column.name for column in table.columns if column.name not in MirroredRow.model_fields]
-    shared = [name for name in MirroredRow.model_fields if name in table.columns and name not in own]
+    shared = list(MirroredRow.model_fields) if issubclass(cls, MirroredRow) else []
+    own = [name for name in cls.model_fields if name not in shared]
     return Relation(
-        name=table.name,
+        name=str(cls.__tablename__),
         kind="table",
         description=cls.__doc__ or "",
         columns=tuple(_describe_column(cls, name) for name in (*own, *shared)),
-        key=tuple(column.name for column in table.primary_key.columns),
+        key=tuple(str(column.name) for column in cls.__table__.primary_key.columns),
         since=cls.since,
     )
 

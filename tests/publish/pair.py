@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from syncd.publish.target import write_schema
+from syncd.publish.target import register_sources, write_schema
 from syncd.store.tables import describe_catalogue
 
 Row = dict[str, Any]
@@ -36,6 +36,7 @@ def create_schema(target: psycopg.Connection) -> None:
     with target.transaction(), target.cursor() as cursor:
         cursor.execute("CREATE SCHEMA syncd")
         write_schema(cursor, "syncd", CATALOGUE)
+        register_sources(cursor, "syncd")
 
 
 def plain(value: Any) -> Any:

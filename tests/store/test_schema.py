@@ -10,8 +10,9 @@ from sqlalchemy import Table
 
 from syncd.core.catalogue import Relation
 from syncd.core.model import Row
+from syncd.core.sources import SOURCES
 from syncd.store.database import APPLICATION_ID, SCHEMA_VERSION
-from syncd.store.migrate import load_migrations
+from syncd.store.migrate import load_migrations, migrate
 from syncd.store.tables import TableRow, describe_catalogue
 
 MIRRORED = {
@@ -201,6 +202,18 @@ def test_views_use_nothing_newer_than_sqlite_3_31() -> None:
 def test_the_sql_files_are_package_data() -> None:
     """The migrations are found as resources of the installed package."""
     assert any(Path(entry.name).suffix == ".sql" for entry in files("syncd.store.migrations").iterdir())
+
+
+def test_the_views_know_every_source_and_name_none(database: sqlite3.Connection) -> None:
+    """What the views ask is what this program knows of its sources, also where an older one has written it."""
+    database.execute("DELETE FROM _sources WHERE source = 'openats'")
+    database.execute("UPDATE _sources SET has_viewer = 0")
+    migrate(database, Path("memory"), load_migrations())
+    found = {tuple(row) for row in database.execute("SELECT source, has_viewer, names_subjects FROM _sources")}
+    assert found == {(kind.name, kind.has_viewer, kind.names_subjects) for kind in SOURCES.values()}
+    views = [row["sql"] for row in database.execute("SELECT sql FROM sqlite_master WHERE type = 'view'")]
+    views.append((files("syncd.publish.schema") / "views.sql").read_text(encoding="utf-8"))
+    assert [name for name in SOURCES for view in views if f"'{name}'" in view] == []
 
 
 @pytest.mark.parametrize("kind", Row.__subclasses__(), ids=lambda kind: str(kind.table))

@@ -9,6 +9,14 @@ CREATE TABLE IF NOT EXISTS _schema_version (
   PRIMARY KEY (version)
 );
 
+-- What a kind of source can do, as in the mirror: the views ask here.
+CREATE TABLE IF NOT EXISTS _sources (
+  source text COLLATE "C" NOT NULL,
+  has_viewer boolean NOT NULL,
+  names_subjects boolean NOT NULL,
+  PRIMARY KEY (source)
+);
+
 -- How far each account is published, and by whom: `identity` names the mirror that owns the account here, `place` is
 -- the change_id up to which its rows are here, `mark` the line of the mirror's history that this place is on. Up to
 -- `fresh_until` no row can be here yet, so rows are copied in without a look; `compared`: what is here and not in the

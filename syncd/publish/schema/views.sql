@@ -27,9 +27,9 @@ SELECT
   coalesce(p.job_id, c.job_id) AS job_id,
   coalesce(j.title, p.job_title) AS job_title,
   c.proposal_id,
-  CASE WHEN a.source = 'openats' AND c.id LIKE 'candidate:%' THEN substr(c.id, 11) ELSE p.candidate_id END
+  CASE WHEN s.names_subjects AND c.id LIKE 'candidate:%' THEN substr(c.id, 11) ELSE p.candidate_id END
     AS candidate_id,
-  coalesce(k.name, CASE WHEN a.source = 'openats' AND c.id LIKE 'candidate:%' THEN c.title END) AS candidate_name,
+  coalesce(k.name, CASE WHEN s.names_subjects AND c.id LIKE 'candidate:%' THEN c.title END) AS candidate_name,
   c.unread_count,
   c.needs_reply_count,
   c.last_message_id,
@@ -38,12 +38,12 @@ SELECT
     WHEN m.id IS NULL THEN NULL
     WHEN m.is_system THEN 'system'
     WHEN m.is_from_viewer THEN 'me'
-    ELSE coalesce(CASE WHEN a.source = 'opentrain' THEN k.name END, m.sender_name, m.sender_user_id)
+    ELSE coalesce(CASE WHEN s.has_viewer THEN k.name END, m.sender_name, m.sender_user_id)
   END AS last_sender,
   m.content AS last_message,
   -- How long the first inbound message after our last one has waited; a clock that runs behind makes no negative wait.
   -- A subquery and no join: who does not ask for it does not pay for it.
-  CASE WHEN a.source = 'opentrain' AND coalesce(c.channel_name, '') = '' THEN (
+  CASE WHEN s.has_viewer AND coalesce(c.channel_name, '') = '' THEN (
     SELECT greatest(0, round(extract(epoch FROM statement_timestamp() - i.created_at)::numeric, 3))::double precision
     FROM (SELECT 1) AS one
     LEFT JOIN LATERAL (
@@ -67,10 +67,11 @@ SELECT
   c.gone_at
 FROM conversations AS c
 LEFT JOIN accounts AS a ON a.account = c.account
+LEFT JOIN _sources AS s ON s.source = a.source
 LEFT JOIN proposals AS p ON p.account = c.account AND p.id = c.proposal_id
 LEFT JOIN jobs AS j ON j.account = c.account AND j.id = coalesce(p.job_id, c.job_id)
 LEFT JOIN candidates AS k ON k.account = c.account
-  AND k.id = CASE WHEN a.source = 'openats' AND c.id LIKE 'candidate:%' THEN substr(c.id, 11) ELSE p.candidate_id END
+  AND k.id = CASE WHEN s.names_subjects AND c.id LIKE 'candidate:%' THEN substr(c.id, 11) ELSE p.candidate_id END
 LEFT JOIN messages AS m ON m.account = c.account AND m.id = c.last_message_id;
 
 CREATE OR REPLACE VIEW unread AS
@@ -88,11 +89,11 @@ SELECT
   CASE
     WHEN m.is_system THEN 'system'
     WHEN m.is_from_viewer THEN 'me'
-    ELSE coalesce(CASE WHEN a.source = 'opentrain' THEN k.name END, m.sender_name, m.sender_user_id)
+    ELSE coalesce(CASE WHEN s.has_viewer THEN k.name END, m.sender_name, m.sender_user_id)
   END AS sender,
   CASE
     WHEN m.is_system THEN 'system'
-    WHEN a.source = 'openats' THEN 'internal'
+    WHEN NOT s.has_viewer THEN 'internal'
     WHEN m.is_from_viewer THEN 'out'
     ELSE 'in'
   END AS direction,
@@ -101,6 +102,7 @@ SELECT
   m.gone_at
 FROM messages AS m
 LEFT JOIN accounts AS a ON a.account = m.account
+LEFT JOIN _sources AS s ON s.source = a.source
 LEFT JOIN conversations AS c ON c.account = m.account AND c.id = m.conversation_id
 LEFT JOIN proposals AS p ON p.account = c.account AND p.id = c.proposal_id
 LEFT JOIN candidates AS k ON k.account = p.account AND k.id = p.candidate_id;
@@ -145,7 +147,8 @@ FROM (
   WINDOW w AS (PARTITION BY s.account, s.conversation_id ORDER BY s.created_at, s.id)
 ) AS t
 JOIN conversations AS c ON c.account = t.account AND c.id = t.conversation_id AND coalesce(c.channel_name, '') = ''
-JOIN accounts AS a ON a.account = t.account AND a.source = 'opentrain'
+JOIN accounts AS a ON a.account = t.account
+JOIN _sources AS s ON s.source = a.source AND s.has_viewer
 LEFT JOIN proposals AS p ON p.account = c.account AND p.id = c.proposal_id
 WHERE NOT t.is_ours;
 
@@ -154,8 +157,8 @@ CREATE OR REPLACE VIEW daily_activity AS
 SELECT
   d.account,
   to_char(d.day, 'YYYY-MM-DD') AS day,
-  CASE WHEN a.source = 'openats' THEN 0 ELSE d.inbound END AS inbound,
-  CASE WHEN a.source = 'openats' THEN 0 ELSE d.outbound END AS outbound,
+  CASE WHEN NOT s.has_viewer THEN 0 ELSE d.inbound END AS inbound,
+  CASE WHEN NOT s.has_viewer THEN 0 ELSE d.outbound END AS outbound,
   d.system_messages,
   d.active_conversations
 FROM (
@@ -170,7 +173,8 @@ FROM (
   WHERE m.created_at IS NOT NULL
   GROUP BY m.account, date_trunc('day', m.created_at AT TIME ZONE 'UTC')
 ) AS d
-LEFT JOIN accounts AS a ON a.account = d.account;
+LEFT JOIN accounts AS a ON a.account = d.account
+LEFT JOIN _sources AS s ON s.source = a.source;
 
 CREATE OR REPLACE VIEW interview_results AS
 SELECT
