@@ -8,12 +8,14 @@ from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
-from syncd.app import RealClock, build_client
+from syncd.app import ADAPTERS, RealClock, build_client
 from syncd.cli.options import Places, find_database, read_accounts_now
 from syncd.cli.publishing import connect_target
+from syncd.config.credentials import wants_token
 from syncd.config.load import load
 from syncd.config.models import Account, OpenATSAccount, Settings
 from syncd.core.catalogue import Catalogue
+from syncd.core.sources import SOURCES
 from syncd.core.times import after, seconds_between
 from syncd.errors import AuthError, ForbiddenError, NotFoundError, SyncdError
 from syncd.ops import doctor as ops
@@ -23,7 +25,6 @@ from syncd.ops.door import find_holder, find_readers, find_writers
 from syncd.publish.address import name_target
 from syncd.sources.http import PoliteClient
 from syncd.sources.openats import OpenATS
-from syncd.sources.opentrain import OpenTrain
 from syncd.sources.specification import fetch_specification, find_differences
 from syncd.store.database import describe_schema, find_damage
 from syncd.store.published import ChangedRows
@@ -121,8 +122,7 @@ async def _examine_account(account: Account) -> list[Finding]:
         return [ops.problem("token", str(error), account=name)]
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            look = _look_at_openats if isinstance(account, OpenATSAccount) else _look_at_opentrain
-            return await look(account, client)
+            return await _examine_server(account, client)
     except (AuthError, ForbiddenError) as error:
         return [ops.problem("token", str(error), account=name)]
     except SyncdError as error:
@@ -133,18 +133,26 @@ async def _examine_account(account: Account) -> list[Finding]:
         await client.close()
 
 
-async def _look_at_opentrain(account: Account, client: PoliteClient) -> list[Finding]:
-    name, clock = account.name, RealClock()
+async def _examine_server(account: Account, client: PoliteClient) -> list[Finding]:
+    name, kind, clock = account.name, SOURCES[account.source], RealClock()
+    source = ADAPTERS[account.source](client)
     began = clock.now()
-    identity = await OpenTrain(client).fetch_identity()
+    identity = await source.fetch_identity()
     ours = after(began, seconds_between(began, clock.now()) / 2)
-    return [
-        ops.fine("reachability", f"{account.base_url} answers", name),
-        ops.fine("token", "the server takes it", name),
-        ops.judge_scopes(name, identity.scopes),
-        ops.judge_clock(name, ours, identity.server_time),
-        await _compare_specification(name, client),
-    ]
+    findings = [ops.fine("reachability", f"{account.base_url} answers", name)]
+    if wants_token(account):
+        findings.append(ops.fine("token", "the server takes it", name))
+    if kind.has_viewer:
+        findings.append(ops.judge_scopes(name, identity.scopes))
+    findings.append(ops.judge_clock(name, ours, identity.server_time))
+    if kind.publishes_specification:
+        findings.append(await _compare_specification(name, client))
+    if isinstance(account, OpenATSAccount) and isinstance(source, OpenATS):
+        findings += [await _check_id(name, "jobs", source.fetch_job, id_) for id_ in _ids(account.jobs)]
+        findings += [
+            await _check_id(name, "candidates", source.fetch_candidate, id_) for id_ in _ids(account.candidates)
+        ]
+    return findings
 
 
 async def _compare_specification(name: str, client: PoliteClient) -> Finding:
@@ -154,20 +162,6 @@ async def _compare_specification(name: str, client: PoliteClient) -> Finding:
         return ops.fine("specification", "the server publishes none", name)
     except SyncdError as error:
         return ops.warn("specification", f"it can't be had: {error}", "try again later", name)
-
-
-async def _look_at_openats(account: Account, client: PoliteClient) -> list[Finding]:
-    assert isinstance(account, OpenATSAccount)  # noqa: S101 - the caller has told them apart
-    source, clock = OpenATS(client), RealClock()
-    began = clock.now()
-    roster = await source.fetch_jobs()
-    ours = after(began, seconds_between(began, clock.now()) / 2)
-    return [
-        ops.fine("reachability", f"{account.base_url} answers", account.name),
-        ops.judge_clock(account.name, ours, roster.server_time),
-        *[await _check_id(account.name, "jobs", source.fetch_job, id_) for id_ in _ids(account.jobs)],
-        *[await _check_id(account.name, "candidates", source.fetch_candidate, id_) for id_ in _ids(account.candidates)],
-    ]
 
 
 def _ids(configured: str | tuple[int, ...]) -> list[str]:
