@@ -184,19 +184,6 @@ def resolve_password(publish: PublishSettings, environ: Mapping[str, str]) -> Se
         raise ConfigError(f"publish: {error}; check the password_ key of [publish]") from None
 
 
-def describe_token_source(account: Account) -> str:
-    """Return in words where the account's token comes from."""
-    if account.token_env is not None:
-        return f"environment variable {account.token_env}"
-    if account.token_file is not None:
-        return f"file {account.token_file}"
-    if account.token_command is not None:
-        return f"command {account.token_command[0]}"
-    if account.token_credential is not None:
-        return f"systemd credential {account.token_credential}"
-    return _OFFICIAL if SOURCES[account.source].uses_official_token else "none"
-
-
 def token_warnings(account: Account) -> list[str]:
     """Return what should be put right about where the token lies, though it works."""
     path = account.token_file

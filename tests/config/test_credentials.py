@@ -8,7 +8,6 @@ import pytest
 from syncd.config.credentials import (
     Secret,
     UnavailableError,
-    describe_token_source,
     read_command,
     resolve_headers,
     resolve_password,
@@ -175,7 +174,6 @@ def test_an_openats_account_needs_no_token() -> None:
     """Without a token key an OpenATS account has no token, whatever OT_API_TOKEN says."""
     account = OpenATSAccount(name="ats", source="openats")
     assert resolve_token(account, {"OT_API_TOKEN": "t"}) is None
-    assert describe_token_source(account) == "none"
     assert not wants_token(account)
     assert wants_token(_account())
 
@@ -206,18 +204,3 @@ def test_a_secret_does_not_show_itself() -> None:
     secret = Secret(TOKEN)
     assert "s3cr3t" not in f"{secret} {secret!r} {[secret]}"
     assert secret.reveal() == TOKEN
-
-
-@pytest.mark.parametrize(
-    ("keys", "words"),
-    [
-        ({"token_env": "T"}, "environment variable T"),
-        ({"token_file": "/t"}, "file /t"),
-        ({"token_command": ["pass", "x"]}, "command pass"),
-        ({"token_credential": "c"}, "systemd credential c"),
-        ({}, "OT_API_TOKEN or OPENTRAIN_API_TOKEN, or the official tool's credentials file"),
-    ],
-)
-def test_where_a_token_comes_from_is_told(keys: dict[str, object], words: str) -> None:
-    """The place of a token is described without the token."""
-    assert describe_token_source(_account(**keys)) == words
