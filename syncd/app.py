@@ -12,6 +12,7 @@ from syncd import logs
 from syncd.config.credentials import resolve_headers, resolve_token, wants_token
 from syncd.config.models import Account, OpenATSAccount, OpenTrainAccount, Settings
 from syncd.core.model import Instant, Wanted
+from syncd.core.sources import OPENATS, OPENTRAIN
 from syncd.core.times import render_time
 from syncd.engine.account import BaseMirror, Log, Mirror, Policy
 from syncd.engine.chats import SnapshotMirror
@@ -133,6 +134,10 @@ def build_client(account: Account, environ: Mapping[str, str]) -> PoliteClient:
     return PoliteClient(
         account.base_url, clock=RealClock(), token=token, headers=headers, concurrency=account.concurrency
     )
+
+
+ADAPTERS: Mapping[str, type[OpenTrain] | type[OpenATS]] = {OPENTRAIN.name: OpenTrain, OPENATS.name: OpenATS}
+"""What speaks to each kind of server."""
 
 
 def build_mirror(account: Account, store: StoreWriter, environ: Mapping[str, str]) -> BaseMirror:

@@ -10,12 +10,13 @@ from syncd.config.models import Account, Settings
 from syncd.config.places import check_names
 from syncd.core.observations import Accepted, Opened, Removed
 from syncd.core.plan import PollCost
+from syncd.core.sources import only_read
 from syncd.engine.account import BaseMirror, Log, Mirror, PollResult
 from syncd.engine.outbox import VERBS as SENDING
 from syncd.engine.outbox import OutboxSender, SendTurn, deliver
 from syncd.engine.outbox import Verb as SendingVerb
 from syncd.engine.poll import poll_any
-from syncd.errors import StoreTroubleError, SyncdError, UsageError
+from syncd.errors import StoreTroubleError, SyncdError
 from syncd.ops.disk import check_disk, is_log_too_long
 from syncd.ops.door import Door, Progress
 from syncd.ops.processes import DeclaredPause
@@ -125,7 +126,7 @@ class Holder:
         check_names([name], self.mirrors)
         mirror = self.mirrors[name]
         if not isinstance(mirror, Mirror):
-            raise UsageError(f"account {name} is an OpenATS, which syncd only reads; write in its own pages")
+            raise only_read(name, self.settings.accounts[name].source)
         return OutboxSender(mirror, self._send_turn(name))
 
     def _send_turn(self, name: str) -> SendTurn:

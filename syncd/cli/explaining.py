@@ -3,7 +3,6 @@
 import re
 import sys
 from importlib.resources import files
-from itertools import groupby
 from typing import Annotated
 
 import typer
@@ -88,16 +87,20 @@ def _show(text: str) -> None:
 
 
 def render_columns() -> str:
-    """Every public table's columns, as Markdown."""
-    from syncd.store.tables import describe_columns
+    """The columns of every public table and view, as Markdown."""
+    from syncd.store.tables import describe_catalogue
 
+    catalogue = describe_catalogue()
     lines = [_read("columns")]
-    for table, columns in groupby(describe_columns(), key=lambda column: column.table):
-        lines += [f"## {table}", "", "| column | type and unit | what it holds |", "|---|---|---|"]
-        for column in columns:
-            name = f"**{column.name}**" if column.is_key else column.name
+    for relation in (*catalogue.tables, *catalogue.views):
+        kind = " (view)" if relation.kind == "view" else ""
+        lines += [f"## {relation.name}{kind}", "", relation.description, ""]
+        lines += ["| column | type and unit | what it holds |", "|---|---|---|"]
+        for column in relation.columns:
+            name = f"**{column.name}**" if column.name in relation.key else column.name
             unit = f", {column.unit}" if column.unit else ""
+            scale = f" Scale: {column.scale}." if column.scale else ""
             null = f" NULL: {column.null}." if column.null else ""
-            lines.append(f"| {name} | {column.type}{unit} | {column.description}{null} |")
+            lines.append(f"| {name} | {column.type}{unit} | {column.description}{scale}{null} |")
         lines.append("")
     return "\n".join(lines)

@@ -158,11 +158,12 @@ class _Work:
         _check_installation()
         from syncd.publish.postgres import Timeouts
         from syncd.publish.publisher import Publisher
+        from syncd.store.tables import describe_catalogue
 
-        timeouts = Timeouts()
-        with closing(ChangedRows(self._path)) as changes, timeouts.heeding(until_eof=until_eof):
+        timeouts, catalogue = Timeouts(), describe_catalogue()
+        with closing(ChangedRows(self._path, catalogue.tables)) as changes, timeouts.heeding(until_eof=until_eof):
             connect = partial(timeouts.connect, partial(connect_target, self._chosen))
-            with closing(Publisher(changes, connect, timeouts)) as publisher:
+            with closing(Publisher(changes, catalogue, connect, timeouts)) as publisher:
                 try:
                     if take_over:
                         publisher.take_over()

@@ -41,6 +41,7 @@ from syncd.cli.terminal import (
     safe_text,
 )
 from syncd.core.model import check_text
+from syncd.core.sources import SOURCES, only_read
 from syncd.core.times import seconds_between
 from syncd.errors import SyncdError, UsageError
 from syncd.store.database import Database
@@ -187,8 +188,8 @@ def open_conversation(
 def _show_talk(database: Database, account: str, conversation: str) -> None:
     """On a terminal, to whom it goes and what was said last."""
     about = read_conversation(database, account, conversation)
-    if about["source"] == "openats":
-        raise UsageError(f"account {account} is an OpenATS, which syncd only reads; write in its own pages")
+    if not SOURCES[about["source"]].takes_messages:
+        raise only_read(account, about["source"])
     if sys.stderr.isatty():
         console = make_console(stderr=True)
         said, now = read_last_words(database, account, conversation, _LAST_WORDS), read_now(database)

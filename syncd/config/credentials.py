@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from syncd.config.places import TOKEN_VARIABLES, credentials_path, first_directory, home_directory, read_credentials
+from syncd.core.sources import SOURCES
 from syncd.errors import AuthError, ConfigError, SyncdError
 from syncd.files import ForeignFileError, open_regular
 
@@ -163,7 +164,7 @@ def resolve_token(account: Account, environ: Mapping[str, str], home: Path | Non
     """Return the token, or None for an OpenATS account without one; AuthError names the four ways to give it."""
     try:
         text = _read(account, "token", environ)
-        if text is None and account.source == "opentrain":
+        if text is None and SOURCES[account.source].uses_official_token:
             text = _read_official(environ, home or home_directory(environ))
         return None if text is None else Secret(_check_token(text))
     except UnavailableError as error:
@@ -173,7 +174,9 @@ def resolve_token(account: Account, environ: Mapping[str, str], home: Path | Non
 
 def wants_token(account: Account) -> bool:
     """Say whether requests of this account carry a token at all."""
-    return account.source == "opentrain" or any(getattr(account, f"token_{way}") is not None for way in _WAYS)
+    return SOURCES[account.source].uses_official_token or any(
+        getattr(account, f"token_{way}") is not None for way in _WAYS
+    )
 
 
 def resolve_headers(account: OpenATSAccount, environ: Mapping[str, str]) -> dict[str, Secret]:
@@ -270,5 +273,7 @@ def _check_line(text: str, what: str) -> str:
 
 def _four_ways(account: Account) -> str:
     ways = f"token_env, token_file, token_command or token_credential in [accounts.{account.name}]"
-    official = account.source == "opentrain" and all(getattr(account, f"token_{way}") is None for way in _WAYS)
+    official = SOURCES[account.source].uses_official_token and all(
+        getattr(account, f"token_{way}") is None for way in _WAYS
+    )
     return f"set {TOKEN_VARIABLES[0]}, or give it by {ways}" if official else f"give it by {ways}"

@@ -12,6 +12,7 @@ from syncd.config.credentials import token_warnings
 from syncd.config.messages import Key, Mistake, find_shape_mistakes, render_mistakes
 from syncd.config.models import ConfigFile, Settings, account_source, sends_in_the_clear
 from syncd.config.places import default_db_path, find_config, find_official_base_url, home_directory, read_toml
+from syncd.core.sources import SOURCES
 from syncd.errors import ConfigError
 
 _WAYS = ("env", "file", "command", "credential")
@@ -46,7 +47,7 @@ def _account_list_mistakes(accounts: Mapping[str, Any]) -> Iterator[Mistake]:
 
 def uses_official_token(table: Mapping[str, Any]) -> bool:
     """Say whether an account takes its token as the official tools do, since no key says otherwise."""
-    return account_source(table) == "opentrain" and not token_keys(table)
+    return SOURCES[account_source(table)].uses_official_token and not token_keys(table)
 
 
 def _account_mistakes(key: Key, table: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -84,7 +85,7 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 def _travels_in_the_clear(table: Mapping[str, Any]) -> bool:
     url = table.get("base_url")
-    secret = account_source(table) == "opentrain" or bool(token_keys(table)) or bool(table.get("headers"))
+    secret = SOURCES[account_source(table)].uses_official_token or bool(token_keys(table)) or bool(table.get("headers"))
     if not isinstance(url, str) or not secret or table.get("allow_http") is True:
         return False
     try:

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from syncd.config.places import expand
+from syncd.core.sources import OPENATS, OPENTRAIN, SOURCES
 from syncd.core.times import parse_duration
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -244,8 +245,6 @@ DEFAULT_ORIGIN = "https://app.opentrain.ai"
 _DEFAULT_API_BASE = "http://localhost:8080/api"
 _DEFAULT_OVERDUE = 4 * 3600
 _POLL, _IDLE, _SHORTEST, _DAY = 15, 60, 0.1, 86_400
-SOURCES = ("opentrain", "openats")
-_OPENATS_ONLY = ("jobs", "candidates", "headers")
 
 
 class _Section(BaseModel):
@@ -361,7 +360,15 @@ def account_source(table: Any) -> str:
     close = get_close_matches(source, SOURCES, n=1) if isinstance(source, str) else []
     if close:
         return close[0]
-    return "openats" if isinstance(table, Mapping) and any(key in table for key in _OPENATS_ONLY) else "opentrain"
+    usual, *others = ACCOUNT_MODELS
+    keys = table.keys() if isinstance(table, Mapping) else set()
+    return next((name for name in others if _own_keys(ACCOUNT_MODELS[name]) & keys), usual)
+
+
+def _own_keys(model: type[BaseModel]) -> set[str]:
+    """The keys that the other sources' accounts don't have."""
+    others = (one for one in ACCOUNT_MODELS.values() if one is not model)
+    return model.model_fields.keys() - set().union(*(one.model_fields for one in others))
 
 
 Account = OpenTrainAccount | OpenATSAccount
@@ -369,7 +376,7 @@ _AnyAccount = Annotated[
     Annotated[OpenTrainAccount, Tag("opentrain")] | Annotated[OpenATSAccount, Tag("openats")],
     Discriminator(account_source),
 ]
-ACCOUNT_MODELS: Mapping[str, type[Account]] = {"opentrain": OpenTrainAccount, "openats": OpenATSAccount}
+ACCOUNT_MODELS: Mapping[str, type[Account]] = {OPENTRAIN.name: OpenTrainAccount, OPENATS.name: OpenATSAccount}
 
 
 class ConfigFile(_Section):

@@ -243,11 +243,10 @@ class Change(Struct, frozen=True, kw_only=True):
 
 
 class ChangePage(Struct, frozen=True, kw_only=True):
-    """A page of the server's feed; at its end `has_more` is False and `next_cursor` echoes what was sent."""
+    """A page of the server's feed; at its end `next_cursor` echoes what was sent."""
 
     changes: tuple[Change, ...]
     next_cursor: str | None
-    has_more: bool
     server_time: Instant
 
 

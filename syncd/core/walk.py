@@ -81,8 +81,6 @@ class ConversationCheckpoint(Struct, frozen=True, kw_only=True, omit_defaults=Tr
     paged: bool = False
     walk: Walk | None = None
     fresh: tuple[Fresh, ...] = ()
-    told_unread: str | None = None
-    told_needs_reply: str | None = None
 
 
 class Reason(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -15,6 +15,7 @@ from typing import IO, Any, Literal, TypeVar
 from msgspec import DecodeError, Struct
 from msgspec import json as msgspec_json
 
+from syncd.core.catalogue import Column, Relation
 from syncd.errors import MissingExtraError, SyncdError
 from syncd.files import (
     ForeignFileError,
@@ -27,45 +28,7 @@ from syncd.files import (
     unfinished_name,
 )
 
-Type = Literal["text", "integer", "real", "boolean", "time", "date"]
 Rows = Iterator[tuple[Any, ...]]
-
-_BOOLEANS = frozenset(
-    {"is_from_viewer", "is_system", "has_unread_flag", "has_audio", "transcript_available", "baseline"}
-)
-_INTEGERS = frozenset(
-    {"inbound", "outbound", "system_messages", "active_conversations", "question_count", "failures", "unread_count"}
-)
-_REALS = frozenset({"waiting_seconds", "seconds", "age_seconds"})
-_DECLARED: dict[str, Type] = {"INTEGER": "integer", "REAL": "real"}
-
-
-class Column(Struct, frozen=True):
-    """A column and what it holds; any value may be missing."""
-
-    name: str
-    type: Type
-
-
-class Relation(Struct, frozen=True, kw_only=True):
-    """A table, a view, or the deletions of an increment, in which a table has only the rows that changed."""
-
-    name: str
-    kind: str
-    columns: tuple[Column, ...]
-
-
-def type_of(name: str, declared: str) -> Type:
-    """What a column of this name holds; SQLite knows neither times nor booleans, and nothing of a view's reckoning."""
-    if name in _BOOLEANS:
-        return "boolean"
-    if name.endswith("_at") or name in ("state_since", "complete_since"):
-        return "time"
-    if name == "day":
-        return "date"
-    if name in _REALS:
-        return "real"
-    return "integer" if name in _INTEGERS else _DECLARED.get(declared, "text")
 
 
 # Exports as text: CSV and JSON lines.
@@ -327,7 +290,7 @@ def _write(folder: Path, relation: Relation, rows: Rows, form: Format, *, spread
         rows=count,
         bytes=target.stat().st_size,
         sha256=checksum(target),
-        columns={column.name: column.type for column in relation.columns},
+        columns={column.name: "text" if column.type == "json" else column.type for column in relation.columns},
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from syncd.core.model import NotModified, Snapshot, Subject, SubjectKind, SubjectList
+from syncd.core.model import Identity, NotModified, Snapshot, Subject, SubjectKind, SubjectList
 from syncd.errors import NotFoundError, ProtocolError
 from syncd.sources import openats_parse as parse
 from syncd.sources.answers import Answer, parsed
@@ -22,6 +22,10 @@ class OpenATS:
     def cost(self) -> HttpCost:
         """What its requests have cost since it was opened."""
         return self._client.cost
+
+    async def fetch_identity(self) -> Identity:
+        """When it answers; a server without users has no more to say."""
+        return Identity(user_id=None, scopes=None, server_time=(await self.fetch_jobs()).server_time)
 
     async def fetch_chat(self, kind: SubjectKind, id: str, etag: str | None) -> Snapshot | NotModified:
         """All messages of one chat; an unchanged one costs no body."""

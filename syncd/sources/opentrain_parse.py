@@ -103,7 +103,6 @@ def parse_changes(answer: Answer) -> ChangePage:
     return ChangePage(
         changes=unique(changes, lambda change: change.id),
         next_cursor=parse_cursor(answer.body),
-        has_more=isinstance(answer.body, dict) and answer.body.get("hasMore") is True,
         server_time=answer.server_time,
     )
 

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Self
 
+from syncd.core.sources import SOURCES
 from syncd.errors import DatabaseError, StoreTroubleError
 from syncd.files import ForeignFileError, check_regular, remove, replacing, set_mode
 from syncd.store.database import (
@@ -62,6 +63,17 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mig
         for migration in migrations:
             if migration.version > version:
                 _apply(connection, migration)
+    _register_sources(connection)
+
+
+def _register_sources(connection: sqlite3.Connection) -> None:
+    """Have the views know what each kind of source can do."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = '_sources'").fetchone():
+        return  # a schema of before
+    wanted = {(kind.name, int(kind.has_viewer), int(kind.names_subjects)) for kind in SOURCES.values()}
+    held = set(connection.execute("SELECT source, has_viewer, names_subjects FROM _sources"))
+    for row in sorted(wanted - held):
+        connection.execute("INSERT OR REPLACE INTO _sources (source, has_viewer, names_subjects) VALUES (?, ?, ?)", row)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from syncd.core.sources import SOURCES
 from syncd.core.times import seconds_between
 from syncd.errors import StoreTroubleError
 from syncd.files import companion
@@ -249,8 +250,8 @@ def read_proposal_holders(database: Database, proposal_id: str) -> list[str]:
 
 def read_writable_accounts(database: Database) -> list[str]:
     """The accounts whose source takes messages."""
-    query = "SELECT account FROM accounts WHERE removed_at IS NULL AND source = 'opentrain' ORDER BY account"
-    return [row["account"] for row in database.execute(query)]
+    query = "SELECT account, source FROM accounts WHERE removed_at IS NULL ORDER BY account"
+    return [row["account"] for row in database.execute(query) if SOURCES[row["source"]].takes_messages]
 
 
 def read_proposal_ids(database: Database, beginning: str, limit: int) -> list[tuple[str, str]]:
