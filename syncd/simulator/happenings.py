@@ -1,5 +1,6 @@
 """What can happen to conversations and messages."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -106,6 +107,17 @@ class MessageHappenings(WorldState):
         """Bring a deleted message back under its id, in its place."""
         conversation = self.conversations[conversation_id]
         self.insert_message(conversation, conversation.deleted_messages.pop(message_id))
+
+    @locked
+    def show_elsewhere(self, conversation_id: str, message_id: str, elsewhere: str, *, moved: bool = False) -> None:
+        """Show a message under the same id in another conversation too; `moved`: and in its own no more."""
+        message = self.find_message(conversation_id, message_id)
+        twin = replace(message, conversation_id=elsewhere, job_id=self.conversations[elsewhere].job_id)
+        self.insert_message(self.conversations[elsewhere], twin)
+        self.move(self.conversations[elsewhere])
+        if moved:
+            self.conversations[conversation_id].messages.remove(message)
+            self.move(self.conversations[conversation_id])
 
     @locked
     def hide_message(self, conversation_id: str, message_id: str, *, seconds: float) -> None:

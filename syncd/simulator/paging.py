@@ -1,13 +1,13 @@
 """Which slice of an ordered list a page is; pure, so that every quirk can be read in one place."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from syncd.simulator.cursors import Cursors, Key
 from syncd.simulator.problems import invalid
 from syncd.simulator.quirks import Quirks
-from syncd.simulator.records import Message
+from syncd.simulator.records import Conversation, Message
 
 T = TypeVar("T")
 
@@ -49,37 +49,53 @@ def cut_newer(
 
 
 def page_of_messages(
-    messages: Sequence[Message], quirks: Quirks, key: Key | None, *, limit: int, direction: str
+    conversation: Conversation, quirks: Quirks, key: Key | None, *, limit: int, direction: str
 ) -> tuple[list[Message], Key | None]:
     """One page in the order the quirks say, and where the next one starts (None at the end)."""
     older = direction == "older"
     inclusive = quirks.cursor_inclusive
+    messages = conversation.every_message() if quirks.filters_late else conversation.messages
+    limit = min(limit, quirks.page_cap or limit)
     if older:
         start, end, more = cut_older(messages, key, limit, inclusive=inclusive)
     else:
         newest = quirks.newer_without_cursor == "newest"
         start, end, more = cut_newer(messages, key, limit, inclusive=inclusive, newest=newest)
-    page = list(messages[start:end])
-    edge = (page[0].key if older else page[-1].key) if page else key
+    cut = messages[start:end]
+    edge = (cut[0].key if older else cut[-1].key) if cut else key
+    page = [message for message in cut if message.id not in conversation.deleted_messages]
     if quirks.page_order == "newest" or (quirks.page_order == "walk" and older):
         page.reverse()
     return page, edge if more or quirks.last_page_cursor else None
 
 
 def page_of_list(
-    entries: Sequence[T], quirks: Quirks, cursors: Cursors, walk: str, *, cursor: str | None, limit: int
+    entries: Sequence[T],
+    quirks: Quirks,
+    cursors: Cursors,
+    walk: str,
+    *,
+    cursor: str | None,
+    limit: int,
+    shown: Callable[[T], bool] = lambda _: True,
 ) -> tuple[Sequence[T], str | None]:
-    """A page of a list that runs newest first, by key or by offset, and the next cursor."""
+    """A page of what is shown of a list that runs newest first, by key or by offset, and the next cursor."""
     at = cursors.decode(walk, cursor)
+    if not quirks.filters_late:
+        entries = [entry for entry in entries if shown(entry)]
+    limit = min(limit, quirks.page_cap or limit)
     offset = quirks.list_cursor == "offset"
     start = 0
-    if at is not None:
+    if at is not None and not quirks.endless_lists:
         start = at[0] if offset else _first_below(entries, at)
-    page = entries[start : start + limit]
-    more = start + limit < len(entries) or (quirks.list_last_page_cursor and bool(page))
+    cut = entries[start : start + limit]
+    page = [entry for entry in cut if shown(entry)]
+    if quirks.endless_lists:
+        return page, cursors.encode(walk, (cursors.served, f"again {cursors.served}"))
+    more = start + limit < len(entries) or (quirks.list_last_page_cursor and bool(cut))
     if not more:
         return page, None
-    return page, cursors.encode(walk, (start + limit, "") if offset else _key(page[-1]))
+    return page, cursors.encode(walk, (start + limit, "") if offset else _key(cut[-1]))
 
 
 def _first_below(entries: Sequence[T], key: Key) -> int:

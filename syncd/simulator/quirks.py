@@ -11,7 +11,10 @@ class Quirks:
     (in the direction of the walk). `cursor_inclusive`: a page repeats its cursor's own message. `last_page_cursor`: a
     cursor even at the end of a thread. `cursor_lifetime_*`: after so many requests or seconds a cursor answers 400.
     `read_limit`, `write_limit`: requests a token may make in `read_window` seconds, then 429. `sent_visible_after`: a
-    message that was sent is on no page for so many seconds.
+    message that was sent is on no page for so many seconds. `filters_late`: pages are cut before what the viewer may
+    not see is left out of them, so that some are short or empty and have a cursor. `page_cap`: the most that a page
+    holds, whatever limit is asked for. `endless_lists`: each page of a list is the first one, with a cursor that was
+    never there before.
     """
 
     newer_without_cursor: str = "oldest"
@@ -29,6 +32,9 @@ class Quirks:
     trims_content: bool = False
     sent_visible_after: float = 0.0
     writes_enabled: bool = True
+    filters_late: bool = False
+    page_cap: int | None = None
+    endless_lists: bool = False
 
     def expires_cursors(self) -> bool:
         """Whether a cursor must carry its birth."""

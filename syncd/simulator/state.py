@@ -87,11 +87,15 @@ class WorldState:
         """Make a token answer 401 from now on."""
         self.tokens.pop(token, None)
 
-    def listed(self, viewer: str) -> list[Conversation]:
-        """The conversations `viewer` takes part in, newest activity first."""
+    def every_conversation(self) -> list[Conversation]:
+        """Everybody's conversations, newest activity first."""
         if self._listed is None:
             self._listed = sorted(self.conversations.values(), key=lambda c: c.key, reverse=True)
-        return [conversation for conversation in self._listed if viewer in conversation.participants]
+        return self._listed
+
+    def listed(self, viewer: str) -> list[Conversation]:
+        """The conversations `viewer` takes part in, newest activity first."""
+        return [conversation for conversation in self.every_conversation() if viewer in conversation.participants]
 
     def reorder(self) -> None:
         """Forget the order of the list: some conversation moved, came or went."""
