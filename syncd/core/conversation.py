@@ -11,6 +11,7 @@ from syncd.core.plan import Failure, PendingTask, Plan, Revision, SuspectUnseen
 from syncd.core.times import INTERVIEW_LOOK_SECONDS, after, backoff
 from syncd.core.walk import (
     ConversationCheckpoint,
+    Ending,
     Fresh,
     Reached,
     Reason,
@@ -226,8 +227,10 @@ def count_entry(
 # Plans for one conversation: a page compared with what is held, and the entry settled once its messages are.
 
 
-class Stuck(Struct, frozen=True):
-    """The server's cursors lead nowhere before the conversation is proved whole."""
+class Unproved(Struct, frozen=True):
+    """The server's pages lead nowhere before the conversation is proved whole."""
+
+    reason: Ending
 
 
 def plan_check(held: HeldConversation, look: CheckDue) -> Plan:
@@ -243,7 +246,7 @@ def plan_check(held: HeldConversation, look: CheckDue) -> Plan:
 
 
 def plan_page(held: HeldConversation, read: PageRead) -> Plan:
-    """Store a page, and say what is to be asked next: a Walk, Stuck, or None when the conversation is settled."""
+    """Store a page, and say what is to be asked next: a Walk, Unproved, or None when the conversation is settled."""
     task = find_task(held)
     if task is None:
         return Plan()
@@ -322,8 +325,8 @@ def _followed(
     if checkpoint.walk is not None:
         going_on = replace(plan, checkpoints=checkpoints, met=tuple(met) if walk.verify else (), answer=checkpoint.walk)
         return _counted_early(held, task, going_on, messages, read.now) if read.pausing else going_on
-    if reached.stuck:
-        return replace(plan, checkpoints=checkpoints, answer=Stuck())
+    if reached.ending is not None:
+        return replace(plan, checkpoints=checkpoints, answer=Unproved(reached.ending))
     if reached.closed and walk.verify:
         suspect = SuspectUnseen(conversation_id=read.page.conversation_id, since=walk.since, met=met)
         plan = replace(plan, suspect=suspect)
