@@ -73,9 +73,9 @@ class UnreadList(Observation, frozen=True, kw_only=True):
 
 
 class ListWalked(Observation, frozen=True, kw_only=True):
-    """The list was walked down to the mark.
+    """The list was walked down to the mark, or to its end.
 
-    `head` is its newest `updated_at`, as seen before the walk. `listed`: every id, if the walk was whole.
+    `head` is its newest `updated_at`, as seen before the walk. `listed`: every id, if a reconcile walked it whole.
     """
 
     head: Instant | None
@@ -139,11 +139,22 @@ class ProposalMissing(Observation, frozen=True, kw_only=True):
     proposal_id: str
 
 
+class ListingsDue(Observation, frozen=True, kw_only=True):
+    """The lists beside that of the conversations are to be walked."""
+
+
 class JobsRead(Observation, frozen=True, kw_only=True):
-    """A page of the owner's jobs; `whole`: all of them were read, and nothing failed."""
+    """A page of the owner's jobs; `every_proposal`: those of each are wanted."""
 
     jobs: tuple[Job, ...]
-    whole: bool = False
+    every_proposal: bool = False
+
+
+class ListingProved(Observation, frozen=True, kw_only=True):
+    """A list was walked to a proved end, and nothing of it failed."""
+
+    kind: str
+    subject_id: str
 
 
 class FeedRead(Observation, frozen=True, kw_only=True):
@@ -195,7 +206,14 @@ class PollEnded(Observation, frozen=True, kw_only=True):
 
 
 class ReconcileBegun(Observation, frozen=True, kw_only=True):
-    """Everything is to be compared again."""
+    """Everything is to be compared again: jobs and proposals, too, if they may be read.
+
+    The proposals that are held stand `spread` seconds from one another.
+    """
+
+    jobs: bool = False
+    proposals: bool = False
+    spread: float = 0.0
 
 
 class SuspectsSettled(Observation, frozen=True, kw_only=True):
@@ -269,10 +287,28 @@ class HeldEntries(Struct, frozen=True, kw_only=True):
 
 
 class HeldListing(Struct, frozen=True, kw_only=True):
-    """The account's memory, and which conversations are held, not gone, and not on a list that was walked whole."""
+    """The account's memory, and which conversations are held, not gone, and not on a list that was walked whole.
+
+    `failure`: the list's own.
+    """
 
     account_checkpoint: AccountCheckpoint
     unlisted: frozenset[str] = frozenset()
+    failure: Failure | None = None
+
+
+class HeldTask(Struct, frozen=True, kw_only=True):
+    """A task that may be pending, and the failure of its subject."""
+
+    pending: PendingTask | None = None
+    failure: Failure | None = None
+
+
+class HeldProposals(Struct, frozen=True, kw_only=True):
+    """The account's memory, and the ids of every proposal that is held."""
+
+    account_checkpoint: AccountCheckpoint
+    proposals: tuple[str, ...]
 
 
 class HeldProposal(Struct, frozen=True, kw_only=True):
@@ -295,11 +331,9 @@ class HeldProposal(Struct, frozen=True, kw_only=True):
 
 
 class HeldJobs(Struct, frozen=True, kw_only=True):
-    """Those of the jobs asked for that are held; `pending` and `failure`: while all of them could not be had."""
+    """Those of the jobs asked for that are held."""
 
     jobs: dict[str, Job]
-    pending: PendingTask | None = None
-    failure: Failure | None = None
 
 
 class HeldSuspects(Struct, frozen=True, kw_only=True):

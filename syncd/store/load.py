@@ -15,7 +15,9 @@ from syncd.core.observations import (
     HeldJobs,
     HeldListing,
     HeldProposal,
+    HeldProposals,
     HeldSuspects,
+    HeldTask,
     HeldTurn,
     Turn,
 )
@@ -156,10 +158,11 @@ def load_named(
 def load_listing(connection: Connection, account: str, listed: frozenset[str] | None) -> HeldListing:
     """What a walk down the list is weighed against; None: it was not walked whole."""
     account_checkpoint = load_account_checkpoint(connection, account)
+    failure = load_failure(connection, account, "conversations", "all")
     if listed is None:
-        return HeldListing(account_checkpoint=account_checkpoint)
+        return HeldListing(account_checkpoint=account_checkpoint, failure=failure)
     ids = fetch_ids(connection, "SELECT id FROM conversations WHERE account = ? AND gone_at IS NULL", account)
-    return HeldListing(account_checkpoint=account_checkpoint, unlisted=ids - listed)
+    return HeldListing(account_checkpoint=account_checkpoint, unlisted=ids - listed, failure=failure)
 
 
 def load_unread(connection: Connection, account: str, entries: Iterable[Conversation]) -> HeldEntries:
@@ -339,12 +342,25 @@ def load_proposal(
 
 
 def load_jobs(connection: Connection, account: str, ids: Iterable[str]) -> HeldJobs:
-    """Those of the jobs that are held, and whether they failed before."""
+    """Those of the jobs that are held."""
     where = "account = ? AND id IN (SELECT value FROM json_each(?))"
-    return HeldJobs(
-        jobs={job.id: job for job in rows.select(connection, Job, where, (account, listed(ids)))},
-        pending=load_pending(connection, account, "jobs", ["mine"]).get("mine"),
-        failure=load_failure(connection, account, "jobs", "mine"),
+    return HeldJobs(jobs={job.id: job for job in rows.select(connection, Job, where, (account, listed(ids)))})
+
+
+def load_task(connection: Connection, account: str, kind: str, subject_id: str) -> HeldTask:
+    """What is owed of a subject that no row stands for, and whether it failed before."""
+    return HeldTask(
+        pending=load_pending(connection, account, kind, [subject_id]).get(subject_id),
+        failure=load_failure(connection, account, kind, subject_id),
+    )
+
+
+def load_proposals(connection: Connection, account: str) -> HeldProposals:
+    """The ids of every proposal that is held."""
+    sql = "SELECT id FROM proposals WHERE account = ? ORDER BY id"
+    return HeldProposals(
+        account_checkpoint=load_account_checkpoint(connection, account),
+        proposals=tuple(id_ for (id_,) in connection.execute(sql, (account,))),
     )
 
 
@@ -353,7 +369,12 @@ def load_suspects(connection: Connection, account: str) -> HeldSuspects:
     found = connection.execute(_SETTLED, {"account": account})
     since = {(kind, subject_id): at for kind, subject_id, at in found}
     suspected = "account = ? AND gone_at IS NULL AND id IN (SELECT value FROM json_each(?))"
-    totals = "SELECT COUNT(*) FROM {} WHERE account = ? AND gone_at IS NULL"
+    conversations = "SELECT COUNT(*) FROM conversations WHERE account = ? AND gone_at IS NULL"
+    # what lies in conversations that are gone can't be seen, and so is no measure of a loss
+    messages = (
+        "SELECT COUNT(*) FROM messages WHERE account = :account AND gone_at IS NULL AND conversation_id NOT IN"
+        " (SELECT id FROM conversations WHERE account = :account AND gone_at IS NOT NULL)"
+    )
 
     def suspected_rows(kind: type[Any], name: str) -> tuple[Any, ...]:
         ids = listed(id_ for of, id_ in since if of == name)
@@ -364,8 +385,8 @@ def load_suspects(connection: Connection, account: str) -> HeldSuspects:
         account_checkpoint=load_account_checkpoint(connection, account),
         conversations=suspected_rows(Conversation, "conversation"),
         messages=suspected_rows(Message, "message"),
-        all_conversations=fetch_one(connection, totals.format("conversations"), account)[0],
-        all_messages=fetch_one(connection, totals.format("messages"), account)[0],
+        all_conversations=fetch_one(connection, conversations, account)[0],
+        all_messages=connection.execute(messages, {"account": account}).fetchone()[0],
         since=since,
         deferred=fetch_one(connection, "SELECT COUNT(*) FROM _suspects WHERE account = ?", account)[0] - len(since),
     )
