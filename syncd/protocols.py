@@ -171,7 +171,7 @@ class Store(Protocol):
     async def fetch_due(
         self, account: str, now: Instant, kinds: Sequence[str], *, failing: bool = False
     ) -> list[tuple[str, str]]:
-        """Kind and subject of all of these kinds that is owed and due, oldest first; `failing`: or fails, due or not."""
+        """Kind and subject of all of these kinds that is due, oldest first; `failing`: or fails, due or not."""
 
     async def fetch_failures(self, account: str) -> dict[tuple[str, str], Instant]:
         """When each thing that fails is tried again, by kind and subject."""

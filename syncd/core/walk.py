@@ -305,7 +305,7 @@ def advance(
 
 
 def _advances(walk: Walk, places: list[Key]) -> bool:
-    """Whether the page goes beyond what its walk has met before; by place, as to remember every id would take memory."""
+    """Whether the page goes beyond what its walk has met; by place, as to remember every id would take memory."""
     if not places:
         return False
     if walk.direction == "newer":

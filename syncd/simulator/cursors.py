@@ -15,12 +15,12 @@ class Cursors:
 
     def __init__(self, world: WorldState, quirks: Quirks) -> None:
         self._world = world
-        self._quirks = quirks
+        self.quirks = quirks
         self.served = 0
 
     def encode(self, walk: str, key: Key) -> str:
         """A cursor of this walk standing at `key`; it carries its birth only where cursors die."""
-        birth = [self.served, self._world.now_ms()] if self._quirks.expires_cursors() else []
+        birth = [self.served, self._world.now_ms()] if self.quirks.expires_cursors() else []
         packed = json.dumps([walk, *key, *birth], separators=(",", ":")).encode()
         return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
@@ -39,6 +39,6 @@ class Cursors:
     def _is_dead(self, birth: list[int]) -> bool:
         if not birth:
             return False
-        requests, seconds = self._quirks.cursor_lifetime_requests, self._quirks.cursor_lifetime_seconds
+        requests, seconds = self.quirks.cursor_lifetime_requests, self.quirks.cursor_lifetime_seconds
         too_many = requests is not None and self.served - birth[0] > requests
         return too_many or (seconds is not None and self._world.now_ms() - birth[1] > seconds * 1000)

@@ -71,7 +71,6 @@ def page_of_messages(
 
 def page_of_list(
     entries: Sequence[T],
-    quirks: Quirks,
     cursors: Cursors,
     walk: str,
     *,
@@ -80,7 +79,7 @@ def page_of_list(
     shown: Callable[[T], bool] = lambda _: True,
 ) -> tuple[Sequence[T], str | None]:
     """A page of what is shown of a list that runs newest first, by key or by offset, and the next cursor."""
-    at = cursors.decode(walk, cursor)
+    at, quirks = cursors.decode(walk, cursor), cursors.quirks
     if not quirks.filters_late:
         entries = [entry for entry in entries if shown(entry)]
     limit = min(limit, quirks.page_cap or limit)

@@ -70,7 +70,6 @@ class Reads:
 
         page, cursor = page_of_list(
             self._world.every_conversation(),
-            self._quirks,
             self._cursors,
             f"list:{bucket}:{unread}",
             cursor=query.get("cursor"),
@@ -135,7 +134,7 @@ class Reads:
         limit = read_limit(query.get("limit"), default=25)
         mine = [job for job in self._world.jobs.values() if job.owner == token.user_id]
         mine.sort(key=lambda job: job.key, reverse=True)
-        page, cursor = page_of_list(mine, self._quirks, self._cursors, "jobs", cursor=query.get("cursor"), limit=limit)
+        page, cursor = page_of_list(mine, self._cursors, "jobs", cursor=query.get("cursor"), limit=limit)
         return {"jobs": [self._world.job_json(job) for job in page], "nextCursor": cursor}
 
     def _job_proposals(self, token: Token, job_id: str, query: Query) -> Json:
@@ -147,9 +146,7 @@ class Reads:
         proposals = [p for p in proposals if status in (None, p.status)]
         proposals.sort(key=lambda p: p.key, reverse=True)
         walk = f"proposals:{job_id}:{status}"
-        page, cursor = page_of_list(
-            proposals, self._quirks, self._cursors, walk, cursor=query.get("cursor"), limit=limit
-        )
+        page, cursor = page_of_list(proposals, self._cursors, walk, cursor=query.get("cursor"), limit=limit)
         return {"proposals": [proposal.to_entry() for proposal in page], "nextCursor": cursor}
 
     def _owned(self, token: Token, job: Job | None) -> Job:

@@ -128,7 +128,7 @@ class Questions(ABC):
     async def fetch_due(
         self, account: str, now: Instant, kinds: Sequence[str], *, failing: bool = False
     ) -> list[tuple[str, str]]:
-        """Kind and subject of all of these kinds that is owed and due, oldest first; `failing`: or fails, due or not."""
+        """Kind and subject of all of these kinds that is due, oldest first; `failing`: or fails, due or not."""
         marks = ", ".join("?" * len(kinds))
         fails = "SELECT 1 FROM failures f WHERE f.account = _owed.account AND f.kind = _owed.kind"
         fails = f" OR EXISTS ({fails} AND f.subject_id = _owed.subject_id)" if failing else ""

@@ -1,6 +1,6 @@
 """Walks over an abstract server, whichever way it turns out: each ends, soon, with everything held and proved."""
 
-from itertools import count
+from itertools import count as numbers
 from string import ascii_letters
 from typing import Literal
 
@@ -260,7 +260,7 @@ def test_list_walk(pages: list[tuple[str, str | None]], ending: str | None, *, e
 def test_list_walk_is_bounded(pages: list[set[str]]) -> None:
     """Whatever comes, and however often, a walk over so few entries ends soon."""
     walk = ListWalk()
-    asked = next(number for number in count() if not walk.advance(pages[number % len(pages)], f"fresh {number}"))
+    asked = next(number for number in numbers() if not walk.advance(pages[number % len(pages)], f"fresh {number}"))
     assert asked <= (len(walk.seen) + 1) * MOST_IDLE
     assert walk.ending == "pages_without_end"
 
@@ -268,7 +268,7 @@ def test_list_walk_is_bounded(pages: list[set[str]]) -> None:
 @settings(max_examples=200, deadline=None)
 @given(server=servers(), size=st.integers(1, 60), verify=st.booleans())
 def test_thread_without_end_is_given_up(server: Server, size: int, *, verify: bool) -> None:
-    """A server that answers the same page for ever, with a fresh cursor each time, is asked a bounded number of times."""
+    """A server that answers the same page for ever, with a fresh cursor each time, is given up."""
     server.fill(size)
     thread, asked, entry = ConversationCheckpoint(history_before=NOW), 0, entry_of(server)
     page, last = server.page("older", None), server.places[-1]

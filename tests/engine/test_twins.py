@@ -1,4 +1,4 @@
-"""A message belongs to one conversation: a move is one change, and a quarrel over an id is a failure that names both."""
+"""A message belongs to one conversation: a move is one change, a quarrel is a failure that names both."""
 
 import pytest
 
