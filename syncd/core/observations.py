@@ -89,6 +89,12 @@ class CheckDue(Observation, frozen=True, kw_only=True):
     conversation_id: str
 
 
+class ClaimDue(Observation, frozen=True, kw_only=True):
+    """It is time to look again which of two conversations a message belongs to."""
+
+    message_id: str
+
+
 class PageRead(Observation, frozen=True, kw_only=True):
     """A page that `walk` asked for; `leads_on` is the trail's verdict on its cursor.
 
@@ -248,12 +254,25 @@ class HeldAccount(Struct, frozen=True, kw_only=True):
     change_id: int
 
 
+class Claim(Struct, frozen=True, kw_only=True):
+    """A message that is held in one conversation, and that `claimant` shows as well.
+
+    `is_met`: the comparison of the conversation that is asked about has met it. `fails`: the quarrel is known.
+    """
+
+    message: Message
+    claimant: str
+    is_met: bool = False
+    fails: bool = False
+
+
 class HeldConversation(Struct, frozen=True, kw_only=True):
     """One conversation.
 
     `messages`: those of the ids asked for that are held. `newest_inbound`: the newest inbound message held that is not
     gone, and `told` the kinds of event that it has had. `interview_looked_for`: its proposal's interview is held, or a
-    look at the proposal is owed.
+    look at the proposal is owed. `claims`: the messages, by id, that it and another conversation show. `gone`: which
+    other conversations that hold some of the messages are gone.
     """
 
     account: Account
@@ -267,6 +286,8 @@ class HeldConversation(Struct, frozen=True, kw_only=True):
     newest_inbound: Fresh | None = None
     told: frozenset[str] = frozenset()
     interview_looked_for: bool = True
+    claims: dict[str, Claim] = {}
+    gone: frozenset[str] = frozenset()
 
 
 class HeldEntries(Struct, frozen=True, kw_only=True):
@@ -302,6 +323,12 @@ class HeldTask(Struct, frozen=True, kw_only=True):
 
     pending: PendingTask | None = None
     failure: Failure | None = None
+
+
+class HeldClaim(HeldTask, frozen=True, kw_only=True):
+    """The task and the failure of a message that two conversations show; `claim` None: they no longer do."""
+
+    claim: Claim | None = None
 
 
 class HeldProposals(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,9 @@ from msgspec.structs import replace
 
 from syncd.core.model import Candidate, Conversation, Interview, InterviewMessage, Job, Message, Proposal
 from syncd.core.observations import (
+    Claim,
     HeldAccount,
+    HeldClaim,
     HeldConversation,
     HeldEntries,
     HeldJobs,
@@ -190,6 +192,7 @@ def load_conversation(
     pending = load_pending(connection, account, "conversation", [conversation_id]).get(conversation_id)
     checkpoint = None if state is None else _thread.decode(state[0])
     messages = _messages(connection, account, {*message_ids, *_named(pending, conversation)})
+    elsewhere = {m.conversation_id for m in messages.values() if m.conversation_id != conversation_id}
     newest = _newest_inbound(connection, account, conversation_id, checkpoint)
     return HeldConversation(
         account=known_account(connection, account),
@@ -203,7 +206,41 @@ def load_conversation(
         newest_inbound=newest,
         told=frozenset() if newest is None else _told(connection, account, newest.id),
         interview_looked_for=_interview_looked_for(connection, account, conversation),
+        claims=_claims(connection, account, conversation_id),
+        gone=fetch_ids(connection, _GONE, account, listed(elsewhere)) if elsewhere else frozenset(),
     )
+
+
+_GONE = (
+    "SELECT id FROM conversations WHERE account = ? AND gone_at IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
+)
+
+_CLAIMS = """
+SELECT s.subject_id, s.conversation_id,
+  EXISTS(SELECT 1 FROM _seen WHERE account = :account AND conversation_id = :id AND message_id = s.subject_id),
+  EXISTS(SELECT 1 FROM failures WHERE account = :account AND kind = 'message' AND subject_id = s.subject_id)
+FROM _suspects AS s JOIN messages AS m ON m.account = :account AND m.id = s.subject_id
+WHERE s.account = :account AND s.kind = 'claim' AND :id IN (s.conversation_id, m.conversation_id)
+"""
+
+
+def _claims(connection: Connection, account: str, conversation_id: str) -> dict[str, Claim]:
+    """The messages that the conversation and another one show."""
+    found = connection.execute(_CLAIMS, {"account": account, "id": conversation_id}).fetchall()
+    messages = _messages(connection, account, {row[0] for row in found}) if found else {}
+    return {
+        id_: Claim(message=messages[id_], claimant=claimant, is_met=bool(is_met), fails=bool(fails))
+        for id_, claimant, is_met, fails in found
+    }
+
+
+def load_claim(connection: Connection, account: str, message_id: str) -> HeldClaim:
+    """A message that two conversations show."""
+    task = load_task(connection, account, "message", message_id)
+    sql = "SELECT conversation_id FROM _suspects WHERE account = ? AND kind = 'claim' AND subject_id = ?"
+    claimant, message = fetch_one(connection, sql, account, message_id), _messages(connection, account, [message_id])
+    claim = Claim(message=message[message_id], claimant=claimant[0]) if claimant and message else None
+    return HeldClaim(pending=task.pending, failure=task.failure, claim=claim)
 
 
 def _named(pending: PendingTask | None, conversation: Conversation | None) -> set[str]:
@@ -303,8 +340,11 @@ ORDER BY m.created_at, m.id LIMIT 1
 # Read what plans for proposals, jobs and suspicions need to know.
 
 
+_SUSPECTED = "SELECT COUNT(*) FROM _suspects WHERE account = ? AND kind IN ('conversation', 'message')"
+
 _SETTLED = """
-SELECT kind, subject_id, since FROM _suspects AS s WHERE account = :account AND NOT EXISTS (
+SELECT kind, subject_id, since FROM _suspects AS s
+WHERE account = :account AND kind IN ('conversation', 'message') AND NOT EXISTS (
   SELECT 1 FROM _owed AS o WHERE o.account = :account AND o.kind = 'conversation' AND o.subject_id = s.conversation_id
     AND json_extract(o.payload, '$.verify'))
 """
@@ -388,7 +428,7 @@ def load_suspects(connection: Connection, account: str) -> HeldSuspects:
         all_conversations=fetch_one(connection, conversations, account)[0],
         all_messages=connection.execute(messages, {"account": account}).fetchone()[0],
         since=since,
-        deferred=fetch_one(connection, "SELECT COUNT(*) FROM _suspects WHERE account = ?", account)[0] - len(since),
+        deferred=fetch_one(connection, _SUSPECTED, account)[0] - len(since),
     )
 
 
@@ -402,8 +442,7 @@ def load_backlog(connection: Connection, account: str) -> Backlog:
         " AND json_extract(payload, '$.verify')"
         " AND subject_id NOT IN (SELECT subject_id FROM failures WHERE account = :account AND kind = 'conversation')"
     )
-    suspects = "SELECT COUNT(*) FROM _suspects WHERE account = ? AND kind IN ('conversation', 'message')"
     return Backlog(
         comparisons=connection.execute(comparisons, {"account": account}).fetchone()[0],
-        suspects=connection.execute(suspects, (account,)).fetchone()[0],
+        suspects=connection.execute(_SUSPECTED, (account,)).fetchone()[0],
     )

@@ -26,6 +26,7 @@ from syncd.core.account import (
 )
 from syncd.core.conversation import (
     plan_check,
+    plan_claim_due,
     plan_conversation_failed,
     plan_conversation_gone,
     plan_dead_cursor,
@@ -55,6 +56,7 @@ from syncd.store.erase import plan_without_erased
 from syncd.store.load import (
     load_account,
     load_backlog,
+    load_claim,
     load_conversation,
     load_entries,
     load_jobs,
@@ -270,6 +272,7 @@ _PLANNERS: dict[type[seen.Observation], Planner] = {
     seen.Entries: lambda tx, o: plan_entries(load_entries(tx.connection, o.account, o.entries), o),
     seen.UnreadList: lambda tx, o: plan_unread(load_unread(tx.connection, o.account, o.entries), o),
     seen.FeedRead: _plan_feed,
+    seen.ClaimDue: lambda tx, o: plan_claim_due(load_claim(tx.connection, o.account, o.message_id), o),
     seen.CheckDue: _of_conversation(plan_check),
     seen.PageRead: _of_conversation(plan_page, lambda o: [message.id for message in o.page.messages]),
     seen.CursorDied: _of_conversation(plan_dead_cursor),
