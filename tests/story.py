@@ -11,7 +11,6 @@ from typing import Any, TypeVar, cast
 from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-
 from msgspec.structs import replace
 
 from rig import Rig, SteeredClock

@@ -549,24 +549,36 @@ def plan_conversation_gone(held: HeldConversation, gone: ConversationGone) -> Pl
     """
     if held.pending is None:
         return Plan()
-    completed = (("conversation", gone.conversation_id, held.pending.version),)
-    recovered = () if held.failure is None else (("conversation", gone.conversation_id),)
-    if held.conversation is None or held.conversation.gone_at is not None:
-        return Plan(completed=completed, recovered=recovered)
-    checkpoints = (
-        () if held.checkpoint is None else ((held.conversation.id, replace(held.checkpoint, walk=None, sought=None)),)
+    left = _leave_claims(held, gone.conversation_id, gone.now)
+    plan = replace(
+        left,
+        completed=(("conversation", gone.conversation_id, held.pending.version),),
+        recovered=(*left.recovered, *(() if held.failure is None else (("conversation", gone.conversation_id),))),
     )
-    # what it held and another one shows belongs to that one, once this is gone
-    claimants = {c.claimant for c in held.claims.values() if c.message.conversation_id == held.conversation.id}
-    tasks = tuple(_compared(claimants, gone.now))
+    if held.conversation is None or held.conversation.gone_at is not None:
+        return plan
+    if held.checkpoint is not None:
+        checkpoint = replace(held.checkpoint, walk=None, sought=None)
+        plan = replace(plan, checkpoints=((held.conversation.id, checkpoint),))
     if held.pending.reason is not None and held.pending.reason.verify:
-        suspect = ("conversation", gone.conversation_id, gone.conversation_id)
-        return Plan(checkpoints=checkpoints, suspects=(suspect,), completed=completed, recovered=recovered, tasks=tasks)
-    return Plan(
+        return replace(plan, suspects=(("conversation", gone.conversation_id, gone.conversation_id),))
+    return replace(
+        plan,
         rows=(replace(held.conversation, gone_at=gone.now),),
         events=(Event(kind="conversation.gone", conversation_id=held.conversation.id, occurred_at=gone.now),),
-        checkpoints=checkpoints,
-        completed=completed,
-        recovered=recovered,
-        tasks=tasks,
+    )
+
+
+def _leave_claims(held: HeldConversation, conversation_id: str, now: Instant) -> Plan:
+    """What becomes of the messages that a conversation which is gone shared with another one.
+
+    Those that it claimed are the other's alone; those that it held are the other's once it is gone, so that is
+    compared.
+    """
+    over = {id_: claim for id_, claim in held.claims.items() if claim.claimant == conversation_id}
+    claimants = {claim.claimant for id_, claim in held.claims.items() if id_ not in over}
+    return Plan(
+        tasks=tuple(_compared(claimants, now)),
+        unsuspect=tuple(("claim", id_) for id_ in over),
+        recovered=tuple(("message", id_) for id_, claim in over.items() if claim.fails),
     )

@@ -98,3 +98,22 @@ async def test_a_move_out_of_a_conversation_that_is_gone(rig: Rig) -> None:
     await rig.quiet(full=True)
     assert (owner(rig, id_), rig.failures(), rig.differences()) == (second, {}, [])
     assert [e["kind"] for e in rig.events() if e["kind"].startswith("message.")] == []
+
+
+@pytest.mark.parametrize("gone", ["owner", "claimant"])
+async def test_a_quarrel_ends_with_one_of_the_two_conversations(rig: Rig, gone: str) -> None:
+    """Where one of the two is left, the message is the other's, and the failure is over."""
+    world = rig.sim.world
+    first, second, _ = world.conversations
+    id_ = world.conversations[first].messages[1].id
+    await rig.poll()
+    world.show_elsewhere(first, id_, second)
+    await rig.quiet()
+    assert set(rig.failures()) == {("message", id_)}
+    world.leave_conversation(first if gone == "owner" else second)
+    await rig.quiet(full=True)
+    await rig.quiet(full=True)
+    await rig.poll(after=6 * 3600)
+    await rig.quiet()
+    await rig.poll(after=6 * 3600)
+    assert (owner(rig, id_), rig.failures(), rig.differences()) == (second if gone == "owner" else first, {}, [])
