@@ -169,8 +169,13 @@ class Store(Protocol):
     async def fetch_account(self, account: str) -> HeldAccount:
         """The account as it is now."""
 
-    async def fetch_due(self, account: str, now: Instant, kinds: Sequence[str]) -> list[tuple[str, str]]:
-        """Kind and subject of all of these kinds that is owed and due, oldest first."""
+    async def fetch_due(
+        self, account: str, now: Instant, kinds: Sequence[str], *, failing: bool = False
+    ) -> list[tuple[str, str]]:
+        """Kind and subject of all of these kinds that is due, oldest first; `failing`: or fails, due or not."""
+
+    async def fetch_failures(self, account: str) -> dict[tuple[str, str], Instant]:
+        """When each thing that fails is tried again, by kind and subject."""
 
     async def fetch_backlog(self, account: str) -> Backlog:
         """What stands between the account and the end of a comparison."""

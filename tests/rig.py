@@ -111,12 +111,12 @@ class Rig:
         await self.stop()
         await self.start()
 
-    async def poll(self, *, full: bool = False, after: float = 15.0) -> PollResult:
+    async def poll(self, *, full: bool = False, manual: bool = False, after: float = 15.0) -> PollResult:
         """One poll, `after` seconds later; the request log and `new_events` begin anew."""
         self.clock.advance(after)
         self.sim.requests.clear()
         self._before = self.scalar("SELECT COALESCE(MAX(id), 0) FROM events")
-        return await poll(self.mirror, full=full)
+        return await poll(self.mirror, full=full, manual=manual)
 
     async def quiet(self, polls: int = 6, *, full: bool = False) -> None:
         """Poll until nothing is owed any more, or so many times."""
