@@ -251,7 +251,6 @@ def test_list_walk(pages: list[tuple[str, str | None]], ending: str | None, *, e
     assert (walk.ended, walk.ending) == (ended, ending)
 
 
-@settings(max_examples=300, deadline=None)
 @given(pages=st.lists(st.sets(st.integers(0, 5).map(str)), min_size=1))
 def test_list_walk_is_bounded(pages: list[set[str]]) -> None:
     """Whatever comes, and however often, a walk over so few entries ends soon."""
@@ -261,7 +260,6 @@ def test_list_walk_is_bounded(pages: list[set[str]]) -> None:
     assert walk.ending == "pages_without_end"
 
 
-@settings(max_examples=200, deadline=None)
 @given(server=servers(), size=st.integers(1, 60), verify=st.booleans())
 def test_thread_without_end_is_given_up(server: Server, size: int, *, verify: bool) -> None:
     """A server that answers the same page for ever, with a fresh cursor each time, is given up."""
