@@ -13,6 +13,7 @@ from sqlalchemy import MetaData, Table
 from sqlmodel import Field, SQLModel
 
 from syncd.core.catalogue import Catalogue, Column, Relation, Type
+from syncd.core.sources import SOURCES
 from syncd.store.database import SCHEMA_VERSION
 
 
@@ -72,7 +73,7 @@ class AccountRow(TableRow, table=True):
 
     __tablename__ = "accounts"
     account: str = key(_ACCOUNT)
-    source: str = column("The kind of server: opentrain or openats.")
+    source: str = column(f"The kind of server: {' or '.join(SOURCES)}.")
     base_url: str | None = column("The address of the server.", null="it was never polled")
     viewer_user_id: str | None = column(
         "The user whose token it is: what this user wrote is ours.", null="not known yet, or the source has no users"
