@@ -40,7 +40,13 @@ app = new_family()
 def docs(
     *,
     topic: Annotated[
-        str, typer.Argument(metavar="TOPIC", help="What to read about; without it the topics are listed.")
+        str,
+        typer.Argument(
+            metavar="[TOPIC]",
+            show_default=False,
+            help="What to read about; without it the topics are listed.",
+            autocompletion=lambda: list(TOPICS.items()),
+        ),
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -78,9 +84,10 @@ def _read(topic: str) -> str:
 def _show(text: str) -> None:
     """Print the text for people; a link to another topic becomes the command that shows it."""
     from rich.markdown import Markdown
+    from rich.theme import Theme
 
     said = _OTHER_TOPIC.sub(r"\1 (`syncd docs \2`)", text)
-    with paging() as console:
+    with paging() as console, console.use_theme(Theme({"markdown.code": "cyan"})):  # no box, which a light screen shows
         console.print(Markdown(said, code_theme="ansi_dark", hyperlinks=False), width=min(console.width, _LINE_WIDTH))
 
 
