@@ -28,6 +28,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "syncd.cli.publishing": ("publish",),
     "syncd.cli.erasing": ("purge",),
     "syncd.cli.operating": ("init", "install-service", "doctor", "backup"),
+    "syncd.cli.explaining": ("docs",),
 }
 """Each family's module, which holds a typer application named `app`, and its commands in the order of the help."""
 
