@@ -39,7 +39,13 @@ app = new_family()
 def docs(
     *,
     topic: Annotated[
-        str, typer.Argument(metavar="TOPIC", help="What to read about; without it the topics are listed.")
+        str,
+        typer.Argument(
+            metavar="[TOPIC]",
+            show_default=False,
+            help="What to read about; without it the topics are listed.",
+            autocompletion=lambda: list(TOPICS.items()),
+        ),
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -77,30 +83,41 @@ def _read(topic: str) -> str:
 def _show(text: str) -> None:
     """Print the text for people; a link to another topic becomes the command that shows it."""
     from rich.markdown import Markdown
+    from rich.theme import Theme
 
     said = _OTHER_TOPIC.sub(r"\1 (`syncd docs \2`)", text)
-    with paging() as console:
+    with paging() as console, console.use_theme(Theme({"markdown.code": "cyan"})):  # no box, which a light screen shows
         console.print(Markdown(said, code_theme="ansi_dark", hyperlinks=False), width=min(console.width, _LINE_WIDTH))
 
 
 # The columns, from the catalogue itself.
 
 
+_DECLARED = {
+    "text": "TEXT",
+    "time": "TEXT, UTC time",
+    "date": "TEXT, YYYY-MM-DD",
+    "json": "TEXT, JSON object",
+    "integer": "INTEGER",
+    "boolean": "INTEGER, 0 or 1",
+    "real": "REAL",
+}
+
+
 def render_columns() -> str:
-    """The columns of every public table and view, as Markdown."""
+    """Every public table's and view's columns, as Markdown."""
     from syncd.store.tables import describe_catalogue
 
     catalogue = describe_catalogue()
     lines = [_read("columns")]
     for relation in (*catalogue.tables, *catalogue.views):
-        kind = " (view)" if relation.kind == "view" else ""
+        kind = "" if relation.kind == "table" else " (view)"
         lines += [f"## {relation.name}{kind}", "", relation.description, ""]
         lines += ["| column | type and unit | what it holds |", "|---|---|---|"]
         for column in relation.columns:
             name = f"**{column.name}**" if column.name in relation.key else column.name
-            unit = f", {column.unit}" if column.unit else ""
-            scale = f" Scale: {column.scale}." if column.scale else ""
+            unit = ", ".join(part for part in (_DECLARED[column.type], column.unit, column.scale) if part)
             null = f" NULL: {column.null}." if column.null else ""
-            lines.append(f"| {name} | {column.type}{unit} | {column.description}{scale}{null} |")
+            lines.append(f"| {name} | {unit} | {column.description}{null} |")
         lines.append("")
     return "\n".join(lines)

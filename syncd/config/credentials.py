@@ -159,9 +159,9 @@ _FIRST_VISIBLE, _LAST_VISIBLE = "!", "~"
 @overload
 def resolve_token(account: OpenTrainAccount, environ: Mapping[str, str], home: Path | None = None) -> Secret: ...
 @overload
-def resolve_token(account: OpenATSAccount, environ: Mapping[str, str], home: Path | None = None) -> Secret | None: ...
+def resolve_token(account: Account, environ: Mapping[str, str], home: Path | None = None) -> Secret | None: ...
 def resolve_token(account: Account, environ: Mapping[str, str], home: Path | None = None) -> Secret | None:
-    """Return the token, or None for an OpenATS account without one; AuthError names the four ways to give it."""
+    """Return the token, or None where none is given or needed; AuthError names the four ways to give it."""
     try:
         text = _read(account, "token", environ)
         if text is None and SOURCES[account.source].uses_official_token:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from syncd.config.places import expand
-from syncd.core.sources import OPENATS, OPENTRAIN, SOURCES
+from syncd.core.sources import SOURCES
 from syncd.core.times import parse_duration
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -376,7 +376,9 @@ _AnyAccount = Annotated[
     Annotated[OpenTrainAccount, Tag("opentrain")] | Annotated[OpenATSAccount, Tag("openats")],
     Discriminator(account_source),
 ]
-ACCOUNT_MODELS: Mapping[str, type[Account]] = {OPENTRAIN.name: OpenTrainAccount, OPENATS.name: OpenATSAccount}
+ACCOUNT_MODELS: Mapping[str, type[Account]] = {
+    get_args(model.model_fields["source"].annotation)[0]: model for model in get_args(Account)
+}
 
 
 class ConfigFile(_Section):

@@ -13,6 +13,7 @@ from sqlalchemy import MetaData, Table
 from sqlmodel import Field, SQLModel
 
 from syncd.core.catalogue import Catalogue, Column, Relation, Type
+from syncd.core.sources import SOURCES
 from syncd.store.database import SCHEMA_VERSION
 
 
@@ -42,9 +43,10 @@ def time(description: str, **words: Any) -> Any:
     return column(description, type="time", **words)
 
 
-_NOT_SENT = "the server did not send it"
-_NO_TIME = "the server sent none, or one that can't be read (then its text is in `extra`)"
+_NOT_SENT = "the server sent none"
+_ALWAYS_SET = "never, it is always set"
 _ACCOUNT = "The account's name in the configuration."
+_CHANGE_ID = "The number of the transaction that last changed the row; it only grows."
 
 
 class TableRow(SQLModel):
@@ -58,12 +60,12 @@ class TableRow(SQLModel):
 class MirroredRow(TableRow):
     """The columns that every mirrored table has at its end."""
 
-    first_seen_at: str = time("When syncd first stored the row, by its own clock.")
-    changed_at: str = time("When any column of the row last changed here, by syncd's own clock.")
-    change_id: int = column("The number of the transaction that last changed the row; it only grows.")
-    gone_at: str | None = time("Since when it is no longer on the server.", null="it is still there")
+    first_seen_at: str = time("When the row was first stored.")
+    changed_at: str = time("When any other column of the row last changed.")
+    change_id: int = column(_CHANGE_ID)
+    gone_at: str | None = time("Since when the server no longer has it (the tombstone).", null="the server has it")
     extra: str | None = column(
-        "The fields of the server that have no column, as a JSON object.", type="json", null="there are none"
+        "Fields of the answer that have no column, by their names in the API.", type="json", null="there are none"
     )
 
 
@@ -72,28 +74,31 @@ class AccountRow(TableRow, table=True):
 
     __tablename__ = "accounts"
     account: str = key(_ACCOUNT)
-    source: str = column("The kind of server: opentrain or openats.")
-    base_url: str | None = column("The address of the server.", null="it was never polled")
+    source: str = column(f"The kind of server: {' or '.join(SOURCES)}.")
+    base_url: str | None = column("The server's address.", null=_ALWAYS_SET)
     viewer_user_id: str | None = column(
-        "The user whose token it is: what this user wrote is ours.", null="not known yet, or the source has no users"
+        "The user whom the token belongs to, and whose inbox this is.", null="not known yet, or a source without users"
     )
     state: str | None = column(
-        "How the last poll ended: starting, ok, rate_limited, unreachable, auth_failed, forbidden, protocol_error, "
-        "paused or wrong_account.",
-        null="it was never polled",
+        "How the account is: starting, ok, rate_limited, unreachable, auth_failed, forbidden, protocol_error, paused or"
+        " wrong_account.",
+        null=_ALWAYS_SET,
     )
-    state_since: str | None = time("Since when the state is what it is.", null="it was never polled")
+    state_since: str | None = time("Since when it is in that state.", null=_ALWAYS_SET)
     first_started_at: str | None = time(
-        "When the first pass began, by the server's clock; what is older than that is history.",
-        null="no first pass has begun",
+        "When the first pass began, by the server's clock; what is older is history.", null="no answer has come yet"
     )
-    complete_since: str | None = time("When the first pass was whole.", null="it is not whole yet")
-    last_success_at: str | None = time("When a poll last succeeded.", null="none ever did")
-    last_reconciled_at: str | None = time("When everything was last compared to its end.", null="that was never done")
-    retry_at: str | None = time("Until when the server wants to be left alone.", null="it does not")
-    last_error: str | None = column("Why the last poll failed, in one line.", null="it did not fail")
-    removed_at: str | None = time("Since when the account is no longer configured.", null="it is configured")
-    change_id: int = column("The number of the transaction that last changed the row; it only grows.")
+    complete_since: str | None = time(
+        "Since when everything has been here: the end of the first whole pass.", null="the first pass is not whole yet"
+    )
+    last_success_at: str | None = time("When the last poll succeeded.", null="none has yet")
+    last_reconciled_at: str | None = time("When everything was last compared with the server.", null="not yet")
+    retry_at: str | None = time("Until when the server is asked nothing.", null="nothing is waited for")
+    last_error: str | None = column("What went wrong in the last poll.", null="nothing did")
+    removed_at: str | None = time(
+        "Since when the account is no longer configured; its rows stay.", null="it is configured"
+    )
+    change_id: int = column(_CHANGE_ID)
 
 
 class ConversationRow(MirroredRow, table=True):
@@ -101,29 +106,29 @@ class ConversationRow(MirroredRow, table=True):
 
     __tablename__ = "conversations"
     account: str = key(_ACCOUNT)
-    id: str = key("The server's id; on OpenATS `job:5` or `candidate:42`.")
-    type: str | None = column("What kind it is, such as DIRECT_MESSAGE, JOB_CHAT or CANDIDATE_CHAT.", null=_NOT_SENT)
-    bucket: str | None = column("Whether it is about a proposal or a job.", null=_NOT_SENT)
+    id: str = key("The conversation's id; of OpenATS job:ID or candidate:ID.")
+    type: str | None = column(
+        "The server's word for its kind, such as DIRECT_MESSAGE; of OpenATS JOB_CHAT or CANDIDATE_CHAT.", null=_NOT_SENT
+    )
+    bucket: str | None = column("Where the inbox shows it: proposal or job.", null=_NOT_SENT)
     job_id: str | None = column(
-        "The job it is about.", null="it belongs to no job, or to a proposal, whose job is in `proposals`"
+        "The job that it is about; of a proposal's thread the proposal names the job.", null="the server named none"
     )
-    proposal_id: str | None = column("The proposal it is about.", null="it is about none")
-    channel_name: str | None = column("The name of the channel.", null="it is no channel")
-    title: str | None = column("On OpenATS the job's title or the candidate's name.", null="on OpenTrain always")
-    updated_at: str | None = time("When the server last changed it.", null=_NO_TIME)
-    last_message_id: str | None = column(
-        "The newest message, as the list names it.", null="there is no message in it, or the list does not name one"
+    proposal_id: str | None = column("The proposal that it is about.", null="it is about none")
+    channel_name: str | None = column("The channel's name.", null="it is no channel")
+    title: str | None = column(
+        "The job's title or the candidate's name.", null="an OpenTrain conversation, which has no title"
     )
-    last_message_at: str | None = time(
-        "When that message was written, as the list says.", null="there is no message, or its time can't be read"
-    )
+    updated_at: str | None = time("When anything last happened in it, by the server.", null=_NOT_SENT)
+    last_message_id: str | None = column("Its newest message, by the list of conversations.", null="it has none")
+    last_message_at: str | None = time("When that message was created.", null="it has none")
     unread_count: int | None = column(
-        "How many messages the viewer has not read.", unit="messages", null="not sent; on OpenATS always"
+        "Unread messages, by the server.", unit="messages", null="not counted: OpenATS, or not stored yet"
     )
     needs_reply_count: int | None = column(
-        "How many messages the server counts as waiting for a reply.",
+        "Messages that need a reply, by the server; a dismissal in the app lowers it.",
         unit="messages",
-        null="not sent; on OpenATS always",
+        null="not counted: OpenATS, or not stored yet",
     )
 
 
@@ -132,26 +137,32 @@ class MessageRow(MirroredRow, table=True):
 
     __tablename__ = "messages"
     account: str = key(_ACCOUNT)
-    id: str = key("The server's id; on OpenATS `job:45` or `candidate:128`.")
-    conversation_id: str = column("The conversation it stands in.")
-    job_id: str | None = column("The job it is about.", null=_NOT_SENT)
-    sender_user_id: str | None = column("The user who wrote it.", null="not sent, or a system message")
-    sender_name: str | None = column("The name of who wrote it.", null=_NOT_SENT)
+    id: str = key("The message's id; of OpenATS job:ID or candidate:ID.")
+    conversation_id: str = column("The conversation that it is part of.")
+    job_id: str | None = column("The job that the server names with it.", null=_NOT_SENT)
+    sender_user_id: str | None = column("Who wrote it.", null=_NOT_SENT)
+    sender_name: str | None = column("The writer's name, where messages carry one.", null=_NOT_SENT)
     is_from_viewer: bool | None = column(
-        "Whether the user whose token it is wrote it.", null="not sent; on OpenATS always, as it has no viewer"
+        "Whether the account's own user wrote it.", null="not known: OpenATS has no viewer"
     )
-    content: str | None = column("The text.", null="not sent, or its author was erased")
-    message_type: str | None = column("The server's word for what kind of message it is.", null=_NOT_SENT)
-    is_system: bool | None = column("Whether the server wrote it by itself.", null=_NOT_SENT)
-    has_unread_flag: bool | None = column("Whether somebody has marked it as unread.", null=_NOT_SENT)
+    content: str | None = column("The text.", null="it has none")
+    message_type: str | None = column("The server's word for its kind.", null=_NOT_SENT)
+    is_system: bool | None = column("Whether the system wrote it, not a person.", null=_NOT_SENT)
+    has_unread_flag: bool | None = column(
+        "Whether the server flags it as unread; seen again at each reconcile only.", null=_NOT_SENT
+    )
     attachment_count: int | None = column(
-        "How many files are attached; the files are not mirrored.", unit="files", null=_NOT_SENT
+        "Attachments, which themselves the API does not give.", unit="attachments", null=_NOT_SENT
     )
     has_audio: bool | None = column("Whether it is a voice message.", null=_NOT_SENT)
-    reaction_count: int | None = column("How many reactions it has.", unit="reactions", null=_NOT_SENT)
-    created_at: str | None = time("When it was written, by the server's clock.", null=_NO_TIME)
-    updated_at: str | None = time("When the server last changed it.", null=_NO_TIME)
-    edited_at: str | None = time("When its author last edited it.", null="it was never edited")
+    reaction_count: int | None = column(
+        "Reactions to it; seen again at each reconcile only.", unit="reactions", null=_NOT_SENT
+    )
+    created_at: str | None = time(
+        "When it was written, by the server.", null="it was missing or unreadable; its text is in extra"
+    )
+    updated_at: str | None = time("When the server last changed it.", null=_NOT_SENT)
+    edited_at: str | None = time("When its text was last edited.", null="it was not edited")
 
 
 class MessageRevisionRow(TableRow, table=True):
@@ -160,11 +171,11 @@ class MessageRevisionRow(TableRow, table=True):
     __tablename__ = "message_revisions"
     account: str = key(_ACCOUNT)
     message_id: str = key("The message that was edited.")
-    revision: int = key("Counts the texts of the message that were replaced, from 1.")
-    content: str | None = column("The text that was replaced.", null="there was none, or its author was erased")
-    edited_at: str | None = time("When that text had been written by an edit.", null="it was the first text")
-    replaced_at: str | None = time("When syncd saw the next text.", null="not known")
-    change_id: int = column("The number of the transaction that last changed the row; it only grows.")
+    revision: int = key("Which text of the message this is, counted from 1.")
+    content: str | None = column("The text before the edit.", null="it had none")
+    edited_at: str | None = time("When that text itself was written by an edit.", null="it was the first text")
+    replaced_at: str | None = time("When the edit that replaced it was found.", null=_ALWAYS_SET)
+    change_id: int = column(_CHANGE_ID)
 
 
 class JobRow(MirroredRow, table=True):
@@ -172,11 +183,11 @@ class JobRow(MirroredRow, table=True):
 
     __tablename__ = "jobs"
     account: str = key(_ACCOUNT)
-    id: str = key("The server's id.")
-    title: str | None = column("The job's title.", null=_NOT_SENT)
+    id: str = key("The job's id.")
+    title: str | None = column("Its title.", null=_NOT_SENT)
     status: str | None = column("The server's word for how it stands.", null=_NOT_SENT)
-    created_at: str | None = time("When it was created.", null=_NO_TIME)
-    updated_at: str | None = time("When the server last changed it.", null=_NO_TIME)
+    created_at: str | None = time("When it was created, by the server.", null=_NOT_SENT)
+    updated_at: str | None = time("When the server last changed it.", null=_NOT_SENT)
 
 
 class CandidateRow(MirroredRow, table=True):
@@ -184,14 +195,17 @@ class CandidateRow(MirroredRow, table=True):
 
     __tablename__ = "candidates"
     account: str = key(_ACCOUNT)
-    id: str = key("The server's id.")
+    id: str = key("The person's id.")
     name: str | None = column(
-        "The name that the server shows, which may be shortened and is not unique.", null="not sent, or erased"
+        "The name as the server shows it, often only the first name and an initial; not unique.",
+        null="not known, or erased",
     )
-    slug: str | None = column("The part of the profile's address that names the person.", null="not sent, or erased")
-    title: str | None = column("What the person calls their profession.", null="not sent, or erased")
-    country_code: str | None = column("The country, as two letters of ISO 3166.", null="not sent, or erased")
-    erased_at: str | None = time("Since when the server no longer names the person.", null="it names the person")
+    slug: str | None = column("The profile's name in its address.", null=f"{_NOT_SENT}, or it was erased")
+    title: str | None = column("The profile's heading.", null=f"{_NOT_SENT}, or it was erased")
+    country_code: str | None = column("The country.", unit="ISO 3166-1 alpha-2", null=f"{_NOT_SENT}, or it was erased")
+    erased_at: str | None = time(
+        "Since when the person is nameless at the server, and here.", null="the person was not erased"
+    )
 
 
 class ProposalRow(MirroredRow, table=True):
@@ -199,25 +213,25 @@ class ProposalRow(MirroredRow, table=True):
 
     __tablename__ = "proposals"
     account: str = key(_ACCOUNT)
-    id: str = key("The server's id.")
-    job_id: str | None = column("The job it is for.", null=_NOT_SENT)
-    job_title: str | None = column("The job's title, as the proposal has it.", null=_NOT_SENT)
+    id: str = key("The proposal's id.")
+    job_id: str | None = column("The job that it is for.", null=_NOT_SENT)
+    job_title: str | None = column("That job's title as the proposal names it.", null=_NOT_SENT)
     candidate_id: str | None = column("Who made it.", null=_NOT_SENT)
-    status: str | None = column("The server's own word for how it stands.", null=_NOT_SENT)
-    status_label: str | None = column("How the server words that for people.", null=_NOT_SENT)
-    bid_amount_usd: float | None = column("What is asked for.", unit="US dollars per `bid_unit`", null=_NOT_SENT)
-    bid_unit: str | None = column("What the bid pays for, such as an hour.", null=_NOT_SENT)
+    status: str | None = column("The server's word for how it stands.", null=_NOT_SENT)
+    status_label: str | None = column("The same, as the app shows it.", null=_NOT_SENT)
+    bid_amount_usd: float | None = column("What the candidate asks for.", unit="US dollars", null=_NOT_SENT)
+    bid_unit: str | None = column("What that amount is paid for, such as an hour.", null=_NOT_SENT)
     interview_score: float | None = column(
-        "The score of the AI interview, as it came.", scale="0 to 10, on some servers 0 to 100", null="there is none"
+        "The AI interview's score, as the server gave it.", scale="0 to 10 or 0 to 100", null="no score yet"
     )
     match_score: float | None = column(
-        "How well the candidate fits the job, as it came.", scale="0 to 100, on some servers 0 to 1", null=_NOT_SENT
+        "How well the candidate matches, as the server gave it.", scale="0 to 1 or 0 to 100", null="no score yet"
     )
     transcript_available: bool | None = column(
-        "Whether the interview can be read.", null="not sent, or only seen in a job's list"
+        "Whether the interview's transcript can be had.", null="not known: it was only listed"
     )
-    created_at: str | None = time("When it was made.", null=_NO_TIME)
-    updated_at: str | None = time("When the server last changed it.", null=_NO_TIME)
+    created_at: str | None = time("When it was made, by the server.", null=_NOT_SENT)
+    updated_at: str | None = time("When the server last changed it.", null=_NOT_SENT)
 
 
 class InterviewRow(MirroredRow, table=True):
@@ -225,12 +239,12 @@ class InterviewRow(MirroredRow, table=True):
 
     __tablename__ = "interviews"
     account: str = key(_ACCOUNT)
-    proposal_id: str = key("The proposal that it belongs to.")
-    interview_id: str | None = column("The server's id.", null=_NOT_SENT)
-    score: float | None = column(
-        "The score, as it came.", scale="0 to 10, on some servers 0 to 100", null="there is none"
+    proposal_id: str = key("The proposal whose latest interview this is.")
+    interview_id: str | None = column("The interview's id.", null=_NOT_SENT)
+    score: float | None = column("Its score, as the server gave it.", scale="0 to 10 or 0 to 100", null="no score yet")
+    summary: str | None = column(
+        "What the server says of it in a few sentences.", null="there is none, or it was erased"
     )
-    summary: str | None = column("What the server makes of it, as text.", null="not sent, or erased")
 
 
 class InterviewMessageRow(MirroredRow, table=True):
@@ -238,12 +252,12 @@ class InterviewMessageRow(MirroredRow, table=True):
 
     __tablename__ = "interview_messages"
     account: str = key(_ACCOUNT)
-    proposal_id: str = key("The proposal whose interview it is.")
-    id: str = key("The server's id.")
-    seq: int | None = column("Its place in the transcript, from 0.", null="not known")
+    proposal_id: str = key("The proposal whose interview it is part of.")
+    id: str = key("The line's id; #N where the server gave none.")
+    seq: int | None = column("Its place in the transcript, from 0.", null=_ALWAYS_SET)
     role: str | None = column("Who speaks: interviewer or candidate.", null=_NOT_SENT)
-    content: str | None = column("What was said.", null="not sent, or erased")
-    sent_at: str | None = time("When it was said.", null=_NO_TIME)
+    content: str | None = column("What is said.", null="nothing, or it was erased")
+    sent_at: str | None = time("When, by the server.", null=_NOT_SENT)
 
 
 class FailureRow(TableRow, table=True):
@@ -251,66 +265,68 @@ class FailureRow(TableRow, table=True):
 
     __tablename__ = "failures"
     account: str = key(_ACCOUNT)
-    kind: str = key("What was to be fetched, such as conversation, message or interview.")
-    subject_id: str = key("The id of what could not be fetched.")
-    reason: str | None = column("Why not, in one word or line.", null="not known")
-    request_id: str | None = column("The server's id of the last request, for its support.", null="it named none")
-    tries: int | None = column("How often it was tried since it first failed.", unit="tries", null="not known")
-    first_failed_at: str | None = time("When it first failed.", null="not known")
-    next_try_at: str | None = time("When it is tried again.", null="with the next full comparison")
-    change_id: int = column("The number of the transaction that last changed the row; it only grows.")
+    kind: str = key("What can't be fetched, such as conversation, proposal or interview.")
+    subject_id: str = key("The id of it.")
+    reason: str | None = column("Why, in a few words without content.", null=_ALWAYS_SET)
+    request_id: str | None = column("The server's own id of the answer, for its support.", null="the answer had none")
+    tries: int | None = column("How often it was tried.", unit="tries", null=_ALWAYS_SET)
+    first_failed_at: str | None = time("When it first failed.", null=_ALWAYS_SET)
+    next_try_at: str | None = time("When it is tried again.", null=_ALWAYS_SET)
+    change_id: int = column(_CHANGE_ID)
 
 
 class EventRow(TableRow, table=True):
     """A line of the change feed."""
 
     __tablename__ = "events"
-    id: int | None = key("Counts the events of the database; a number is never given twice.", default=None)
+    id: int | None = key("The event's number; it only grows and names one event for ever.", default=None)
     account: str = column(_ACCOUNT)
     kind: str = column("What happened, such as message.new.")
     conversation_id: str | None = column("The conversation that it is about.", null="it is about none")
     message_id: str | None = column("The message that it is about.", null="it is about none")
     proposal_id: str | None = column("The proposal that it is about.", null="it is about none")
-    baseline: bool = column("Whether it tells of history: of a message from before syncd began.", default=False)
-    occurred_at: str | None = time("When it happened, by the server's clock where it says so.", null="not known")
-    recorded_at: str | None = time("When syncd wrote it down.", null="not known")
-    logged_at: str | None = time(
-        "When the log of the mirror's own machine had it.", null="not yet; in a published copy always"
+    baseline: bool = column(
+        "Whether the message that it is about is history, from before the first pass.", default=False
     )
-    data: str | None = column("What else there is to say, as a JSON object.", type="json", null="nothing")
-    change_id: int = column("The number of the transaction that wrote the row.")
+    occurred_at: str | None = time(
+        "When it happened, by the server where that says so, else when it was seen.", null=_ALWAYS_SET
+    )
+    recorded_at: str | None = time("When it was recorded.", null=_ALWAYS_SET)
+    logged_at: str | None = time("When it was logged.", null="not yet; always in a published copy")
+    data: str | None = column("What else there is to say, by kind.", type="json", null="nothing")
+    change_id: int = column(_CHANGE_ID)
 
 
 class OutboxRow(TableRow, table=True):
     """A message that syncd was asked to send."""
 
     __tablename__ = "outbox"
-    id: int | None = key("Counts the messages that were to be sent.", default=None)
+    id: int | None = key("The message's number in the outbox.", default=None)
     account: str = column(_ACCOUNT)
-    conversation_id: str = column("Where it is to go.")
-    content: str | None = column("The text.", null="it was sent; the text is in `messages`")
+    conversation_id: str = column("The conversation that it goes to.")
+    content: str | None = column("The text.", null="it was sent: the text is in messages")
     state: str = column("queued, sending, sent, unconfirmed, failed, expired or cancelled.")
-    created_at: str | None = time("When syncd was asked to send it.", null="not known")
-    expires_at: str | None = time("Until when it may leave.", null="not known")
-    attempted_at: str | None = time("When it was last tried.", null="it never was")
-    message_id: str | None = column("The server's id of the message.", null="it is not sent")
-    error: str | None = column("Why it was not sent.", null="nothing went wrong")
-    change_id: int = column("The number of the transaction that last changed the row; it only grows.")
+    created_at: str | None = time("When it was queued.", null=_ALWAYS_SET)
+    expires_at: str | None = time("When it is given up if it could not leave.", null=_ALWAYS_SET)
+    attempted_at: str | None = time("When it was last tried.", null="it was not")
+    message_id: str | None = column("The message that it became.", null="it was not sent, or not found yet")
+    error: str | None = column("Why it was not sent, and what to do.", null="nothing is wrong")
+    change_id: int = column(_CHANGE_ID)
 
 
 class SyncRunRow(TableRow, table=True):
     """A first pass, a reconcile or a manual sync; 90 days are kept."""
 
     __tablename__ = "sync_runs"
-    id: int | None = key("Counts the runs.", default=None)
+    id: int | None = key("The run's number.", default=None)
     account: str = column(_ACCOUNT)
-    kind: str = column("What kind of run: first_pass, reconcile or sync (by hand).")
-    started_at: str | None = time("When it began.", null="not known")
-    finished_at: str | None = time("When it ended.", null="it still runs, or was broken off")
-    requests: int | None = column("How many requests it sent.", unit="requests", null="it has not ended")
-    rows_written: int | None = column("How many rows it wrote.", unit="rows", null="it has not ended")
-    error: str | None = column("What ended it before its time.", null="nothing did")
-    change_id: int = column("The number of the transaction that last changed the row; it only grows.")
+    kind: str = column("first_pass, reconcile or sync.")
+    started_at: str | None = time("When it began.", null=_ALWAYS_SET)
+    finished_at: str | None = time("When it ended.", null="it is under way, or a crash ended it")
+    requests: int | None = column("Requests that it made.", unit="requests", null="it is under way")
+    rows_written: int | None = column("Rows that it wrote.", unit="rows", null="it is under way")
+    error: str | None = column("What ended it early.", null="nothing did")
+    change_id: int = column(_CHANGE_ID)
 
 
 # The views: a column that only passes a table's one on names it, what is computed is described here.

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from syncd.app import ADAPTERS
 from syncd.config.load import load
-from syncd.config.models import OpenATSAccount, OpenTrainAccount, Settings
+from syncd.config.models import ACCOUNT_MODELS, OpenATSAccount, OpenTrainAccount, Settings
+from syncd.core.sources import SOURCES
 from syncd.errors import ConfigError
 
 FULL = """
@@ -87,6 +89,12 @@ def test_settings_are_frozen(settings: Load) -> None:
 def test_the_heartbeat_address_is_not_shown(settings: Load) -> None:
     """A heartbeat's address is a secret of its own and stays out of the settings' text."""
     assert "example.com" not in repr(settings(FULL))
+
+
+def test_every_source_has_settings_and_an_adapter() -> None:
+    """What is registered can be configured and spoken to, the usual one first, and nothing else can."""
+    assert list(ACCOUNT_MODELS) == list(SOURCES)
+    assert ADAPTERS.keys() == SOURCES.keys()
 
 
 def test_all_mistakes_are_in_one_line(mistakes: Refuse) -> None:
