@@ -18,7 +18,7 @@ from typing import IO, Any
 from syncd.simulator import World
 
 Row = dict[str, Any]
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds for whatever must happen at some time; generous, as the machine may be busy."""
 _TELLING_LENGTH = 20  # a shorter text may stand in a log by chance
 
@@ -91,6 +91,11 @@ class Running:
         found = re.search(pattern, self.out)
         assert found is not None
         return found
+
+    def wait_for_any(self) -> None:
+        """Wait for its first line, wherever it prints it."""
+        with self._came:
+            assert self._came.wait_for(lambda: self._out or self._err, PATIENCE)
 
     def end(self) -> Ended:
         """Wait for its end."""

@@ -1,4 +1,4 @@
-"""Plans for what hangs on a conversation: proposals, candidates, interviews, jobs."""
+"""Plans for what hangs on a conversation: proposals, candidates, interviews."""
 
 from collections.abc import Iterable
 
@@ -8,10 +8,8 @@ from syncd.core.conversation import next_failure
 from syncd.core.model import Candidate, Event, Instant, InterviewMessage, Proposal, Row
 from syncd.core.observations import (
     Failed,
-    HeldJobs,
     HeldProposal,
     InterviewMissing,
-    JobsRead,
     ProposalMissing,
     ProposalRead,
     TranscriptRead,
@@ -190,24 +188,11 @@ def plan_proposal_missing(held: HeldProposal, missing: ProposalMissing) -> Plan:
 
 
 def plan_subject_failed(held: HeldProposal, failed: Failed) -> Plan:
-    """Put a proposal, an interview or the jobs off, with the reason; jobs are a debt only once they have failed."""
-    failure = next_failure(held.failure, failed)
-    pending = held.pending
-    if pending is None and failed.kind == "jobs":
-        pending = PendingTask(kind=failed.kind, subject_id=failed.subject_id, due_at=failed.now)
-    if pending is None:
+    """Put a proposal or an interview off, with the reason."""
+    if held.pending is None:
         return Plan()
-    return Plan(failures=(failure,), tasks=(replace(pending, due_at=failure.next_try_at),))
-
-
-def plan_jobs(held: HeldJobs, read: JobsRead) -> Plan:
-    """Store the jobs that changed; one that is not listed proves nothing."""
-    over = read.whole and held.failure is not None
-    return Plan(
-        rows=tuple(job for job in read.jobs if held.jobs.get(job.id) != job),
-        completed=(("jobs", "mine", held.pending.version),) if read.whole and held.pending is not None else (),
-        recovered=(("jobs", "mine"),) if over else (),
-    )
+    failure = next_failure(held.failure, failed)
+    return Plan(failures=(failure,), tasks=(replace(held.pending, due_at=failure.next_try_at),))
 
 
 # A person who had their account deleted: the server says so to nobody, so two signs in two looks must agree.

@@ -1,73 +1,28 @@
 """The worklist: what is due is done by a bounded number of workers, conversations first."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from functools import partial
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from heapq import heappop, heappush
+from itertools import count
 
-from syncd.core.model import JobPage, ProposalPage
-from syncd.core.observations import InterviewMissing, JobsRead, Overdue, ProposalMissing, ProposalRead, TranscriptRead
+from syncd.core.observations import ClaimDue, InterviewMissing, Overdue, ProposalMissing, ProposalRead, TranscriptRead
 from syncd.engine.account import PassEndedError
 from syncd.engine.conversation import walk_conversation
+from syncd.engine.listing import read_job_proposals, read_jobs
 from syncd.engine.requests import SyncPass
 from syncd.errors import FetchError, ForbiddenError, NotFoundError, SyncdError
-
-_P = TypeVar("_P", JobPage, ProposalPage)
-
-
-async def read_jobs(sync_pass: SyncPass) -> None:
-    """Read all jobs; what fails of them is put off as the debt `jobs`, for it hinders nothing else."""
-    mirror = sync_pass.mirror
-    if not mirror.may("jobs:read"):
-        return
-    failures: list[FetchError] = []
-    try:
-        async for page in _pages(sync_pass, mirror.source.fetch_jobs):
-            await mirror.store.apply(JobsRead(account=mirror.account, now=mirror.clock.now(), jobs=page.jobs))
-            if mirror.policy.every_proposal and mirror.may("proposals:read"):
-                failures += [error for job in page.jobs if (error := await _read_proposals(sync_pass, job.id))]
-    except FetchError as failed:
-        failures.append(failed)
-    for first in failures[:1]:
-        await sync_pass.fail("jobs", "mine", first.reason, first.request_id)
-        sync_pass.weigh(first)
-    if not failures:
-        await mirror.store.apply(JobsRead(account=mirror.account, now=mirror.clock.now(), jobs=(), whole=True))
-
-
-async def _read_proposals(sync_pass: SyncPass, job_id: str) -> FetchError | None:
-    """Read all proposals of one job; what went wrong."""
-    mirror = sync_pass.mirror
-    try:
-        async for page in _pages(sync_pass, partial(mirror.source.fetch_job_proposals, job_id)):
-            for with_candidate in page.proposals:
-                await mirror.store.apply(
-                    ProposalRead(account=mirror.account, now=mirror.clock.now(), with_candidate=with_candidate)
-                )
-    except FetchError as failed:
-        return failed
-    return None
-
-
-async def _pages(sync_pass: SyncPass, fetch: Callable[[str | None], Awaitable[_P]]) -> AsyncIterator[_P]:
-    """Every page from the first, until the cursor is null or one that was there before."""
-    cursor, cursors = None, set[str | None]()
-    while cursor not in cursors:
-        cursors.add(cursor)
-        page = await sync_pass.ask(partial(fetch, cursor))
-        yield page
-        cursor = page.next_cursor
-
-
-# Pay what is owed: a bounded number of workers, conversations first.
-
 
 Task = tuple[str, str]
 
 _LOOKERS_PER_REQUEST = 8  # while some wait for their pages to be on disk, the next ones' requests are in flight
 
-_ORDER = ("conversation", "overdue", "proposal", "interview", "jobs")
+_ORDER = ("conversation", "overdue", "message", "jobs", "proposals", "proposal", "interview")
+_SCOPES = {
+    "jobs": "jobs:read",
+    "proposals": "proposals:read",
+    "proposal": "proposals:read",
+    "interview": "proposals:read",
+}
 
 
 class Worklist:
@@ -75,7 +30,8 @@ class Worklist:
 
     def __init__(self, sync_pass: SyncPass) -> None:
         self._under = sync_pass
-        self._tasks: deque[Task] = deque()
+        self._tasks: list[tuple[int, int, Task]] = []  # a heap: what kind, and in which order it came
+        self._numbers = count()
         self._waiting: set[Task] = set()
         self._active: set[Task] = set()
         self._again: set[Task] = set()
@@ -93,12 +49,11 @@ class Worklist:
         return len(new)
 
     def _queue(self, tasks: Iterable[Task]) -> None:
-        ordered = sorted(tasks, key=lambda task: _ORDER.index(task[0]))
-        self._tasks.extend(ordered)
-        self._waiting.update(ordered)
-        self._changed.set()
-        if ordered:
+        for task in tasks:
+            heappush(self._tasks, (_ORDER.index(task[0]), next(self._numbers), task))
+            self._waiting.add(task)
             self._drained.clear()
+        self._changed.set()
 
     def close(self) -> None:
         """No more will be added."""
@@ -113,7 +68,7 @@ class Worklist:
         if not self._tasks or self._under.trouble is not None:
             self._drained.set()
             return None
-        task = self._tasks.popleft()
+        _, _, task = heappop(self._tasks)
         self._waiting.discard(task)
         self._active.add(task)
         if not self._tasks:
@@ -153,9 +108,8 @@ async def complete_tasks(sync_pass: SyncPass, feed: Callable[[Worklist], Awaitab
 async def _due(sync_pass: SyncPass) -> list[Task]:
     mirror = sync_pass.mirror
     # What the token may not see can be as much as the inbox is big: it is not even looked at.
-    hidden = () if mirror.may("proposals:read") else ("proposal", "interview")
-    kinds = [kind for kind in _ORDER if kind not in hidden]
-    due = await mirror.store.fetch_due(mirror.account, mirror.clock.now(), kinds)
+    kinds = [kind for kind in _ORDER if kind not in _SCOPES or mirror.may(_SCOPES[kind])]
+    due = await mirror.store.fetch_due(mirror.account, mirror.clock.now(), kinds, failing=sync_pass.manual)
     return [task for task in due if task not in sync_pass.attempted]
 
 
@@ -198,12 +152,11 @@ async def _check(sync_pass: SyncPass, task: Task) -> None:
         sync_pass.mirror.tally.done += 1
     elif kind == "overdue":
         await _look_whether_overdue(sync_pass, subject_id)
-    elif kind == "proposal":
-        await _fetched(sync_pass, task, _read_proposal)
-    elif kind == "jobs":
-        await read_jobs(sync_pass)
+    elif kind == "message":
+        mirror = sync_pass.mirror
+        await mirror.store.apply(ClaimDue(account=mirror.account, now=mirror.clock.now(), message_id=subject_id))
     else:
-        await _fetched(sync_pass, task, _read_interview)
+        await _fetched(sync_pass, task, _READERS[kind])
 
 
 async def _look_whether_overdue(sync_pass: SyncPass, conversation_id: str) -> None:
@@ -250,3 +203,11 @@ async def _read_interview(sync_pass: SyncPass, proposal_id: str) -> None:
         await mirror.store.apply(missing)
         return
     await mirror.store.apply(TranscriptRead(account=mirror.account, now=mirror.clock.now(), transcript=transcript))
+
+
+_READERS: dict[str, Callable[[SyncPass, str], Awaitable[None]]] = {
+    "jobs": read_jobs,
+    "proposals": read_job_proposals,
+    "proposal": _read_proposal,
+    "interview": _read_interview,
+}

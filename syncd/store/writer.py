@@ -26,13 +26,23 @@ from syncd.core.account import (
 )
 from syncd.core.conversation import (
     plan_check,
+    plan_claim_due,
     plan_conversation_failed,
     plan_conversation_gone,
     plan_dead_cursor,
     plan_page,
 )
 from syncd.core.deletions import plan_overdue, plan_reconcile_begun, plan_suspects_settled
-from syncd.core.listing import plan_entries, plan_feed, plan_list_walked, plan_unread
+from syncd.core.listing import (
+    plan_entries,
+    plan_feed,
+    plan_jobs,
+    plan_list_walked,
+    plan_listing_failed,
+    plan_listing_proved,
+    plan_listings_due,
+    plan_unread,
+)
 from syncd.core.model import Conversation, Instant, Outgoing
 from syncd.core.observations import HeldAccount, Observation, PageRead
 from syncd.core.outbox import Answered, Attempted, Found, Looked, Ordered, Queued, Unanswered
@@ -46,13 +56,16 @@ from syncd.store.erase import plan_without_erased
 from syncd.store.load import (
     load_account,
     load_backlog,
+    load_claim,
     load_conversation,
     load_entries,
     load_jobs,
     load_listing,
     load_named,
     load_proposal,
+    load_proposals,
     load_suspects,
+    load_task,
     load_turn,
     load_unread,
 )
@@ -114,13 +127,23 @@ class Questions(ABC):
         """The account as it is now."""
         return cast("HeldAccount", await self.read(lambda connection: load_account(connection, account, 0)))
 
-    async def fetch_due(self, account: str, now: Instant, kinds: Sequence[str]) -> list[tuple[str, str]]:
-        """Kind and subject of all of these kinds that is owed and due, oldest first."""
+    async def fetch_due(
+        self, account: str, now: Instant, kinds: Sequence[str], *, failing: bool = False
+    ) -> list[tuple[str, str]]:
+        """Kind and subject of all of these kinds that is due, oldest first; `failing`: or fails, due or not."""
         marks = ", ".join("?" * len(kinds))
-        due = f"account = ? AND due_at <= ? AND kind IN ({marks})"
+        fails = "SELECT 1 FROM failures f WHERE f.account = _owed.account AND f.kind = _owed.kind"
+        fails = f" OR EXISTS ({fails} AND f.subject_id = _owed.subject_id)" if failing else ""
+        due = f"account = ? AND (due_at <= ?{fails}) AND kind IN ({marks})"
         sql = f"SELECT kind, subject_id FROM _owed WHERE {due} ORDER BY due_at, rowid"  # noqa: S608 - question marks
         found = await self.read(lambda connection: connection.execute(sql, (account, now, *kinds)).fetchall())
         return [(kind, subject_id) for kind, subject_id in found]
+
+    async def fetch_failures(self, account: str) -> dict[tuple[str, str], Instant]:
+        """When each thing that fails is tried again, by kind and subject."""
+        sql = "SELECT kind, subject_id, next_try_at FROM failures WHERE account = ?"
+        found = await self.read(lambda connection: connection.execute(sql, (account,)).fetchall())
+        return {(kind, subject_id): next_try_at for kind, subject_id, next_try_at in found}
 
     async def fetch_backlog(self, account: str) -> Backlog:
         """What stands between the account and the end of a comparison."""
@@ -207,10 +230,15 @@ def _of_conversation(planner: Callable[[Any, Any], Plan], ids: Callable[[Any], l
     return plan
 
 
+_LISTS = frozenset({"conversations", "jobs", "proposals"})
+
+
 def _plan_failed(tx: Transaction, o: seen.Failed) -> Plan:
     if o.kind == "conversation":
         checkpoint = load_conversation(tx.connection, o.account, tx.before, o.subject_id, [])
         return plan_conversation_failed(checkpoint, o)
+    if o.kind in _LISTS:
+        return plan_listing_failed(load_task(tx.connection, o.account, o.kind, o.subject_id), o)
     return proposals.plan_subject_failed(load_proposal(tx.connection, o.account, o.kind, o.subject_id, None), o)
 
 
@@ -238,10 +266,13 @@ _PLANNERS: dict[type[seen.Observation], Planner] = {
     seen.RunBegun: _of_account(plan_run_begun),
     seen.RunEnded: _of_account(plan_run_ended),
     seen.ListWalked: lambda tx, o: plan_list_walked(load_listing(tx.connection, o.account, o.listed), o),
-    seen.ReconcileBegun: _of_account(plan_reconcile_begun),
+    seen.ReconcileBegun: lambda tx, o: plan_reconcile_begun(load_proposals(tx.connection, o.account), o),
+    seen.ListingsDue: lambda tx, o: plan_listings_due(load_task(tx.connection, o.account, "jobs", "mine"), o),
+    seen.ListingProved: lambda tx, o: plan_listing_proved(load_task(tx.connection, o.account, o.kind, o.subject_id), o),
     seen.Entries: lambda tx, o: plan_entries(load_entries(tx.connection, o.account, o.entries), o),
     seen.UnreadList: lambda tx, o: plan_unread(load_unread(tx.connection, o.account, o.entries), o),
     seen.FeedRead: _plan_feed,
+    seen.ClaimDue: lambda tx, o: plan_claim_due(load_claim(tx.connection, o.account, o.message_id), o),
     seen.CheckDue: _of_conversation(plan_check),
     seen.PageRead: _of_conversation(plan_page, lambda o: [message.id for message in o.page.messages]),
     seen.CursorDied: _of_conversation(plan_dead_cursor),
@@ -257,9 +288,7 @@ _PLANNERS: dict[type[seen.Observation], Planner] = {
     seen.InterviewMissing: lambda tx, o: proposals.plan_interview_missing(
         load_proposal(tx.connection, o.account, "interview", o.proposal_id, None), o
     ),
-    seen.JobsRead: lambda tx, o: proposals.plan_jobs(
-        load_jobs(tx.connection, o.account, [job.id for job in o.jobs]), o
-    ),
+    seen.JobsRead: lambda tx, o: plan_jobs(load_jobs(tx.connection, o.account, [job.id for job in o.jobs]), o),
     seen.SuspectsSettled: lambda tx, o: plan_suspects_settled(load_suspects(tx.connection, o.account), o),
     seen.Overdue: lambda tx, o: plan_overdue(load_turn(tx.connection, o.account, o.conversation_id), o),
 }

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from effort import examples
 from rig import Rig, SteeredClock
-from syncd.core.outbox import Attempted
+from syncd.core.outbox import LATER_SECONDS, Attempted
 from syncd.errors import UsageError
 from syncd.simulator import Simulator, World
 from writer import Writer
@@ -98,6 +98,7 @@ class Correspondence(RuleBasedStateMachine):
         """Leave the database as such a process does."""
         writer = self.writer
         answer = await writer.send(text, later=True)
+        writer.clock.advance(LATER_SECONDS)
         await writer.rig.store.apply(Attempted(account="acme", now=writer.clock.now(), id=answer["id"]))
         if taken:
             self.sim.world.add_message(writer.conversation_id, text.strip(), from_viewer=True)

@@ -1,32 +1,89 @@
-"""Lenient reading of JSON objects: what can't be read becomes None, and whatever no column took is kept as `extra`."""
+"""JSON as real servers write it: read leniently, field by field, and written again in one canonical way.
 
+What can't be read becomes None, and whatever no column took is kept as `extra`.
+"""
+
+import json
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from contextlib import suppress
+from typing import Any, Final, NoReturn, TypeVar
+
+import msgspec
 
 from syncd.core.model import Instant
 from syncd.core.times import parse_time
 from syncd.errors import ProtocolError
-from syncd.sources.json_text import render_json
 
 T = TypeVar("T")
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _INTEGER_LIMIT: Final = 2**63
 OUR_TIME: Final = (
     r"(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
 )
-"""The times that OpenTrain writes are our own form already: seeing that is three times faster than reading them.
+"""Times as we store them. OpenTrain writes the same form, and matching it is three times faster than parsing it.
 
-Days above 28 are left to the calendar.
+Days above 28 depend on the month, so those are parsed.
 """
 
 _is_our_time = re.compile(OUR_TIME).fullmatch
 
 
+def parse_json(body: bytes | bytearray, decoder: msgspec.json.Decoder[Any] | None = None) -> Any:
+    """What the bytes say; raises ValueError where they are no JSON or hold a number that is not finite.
+
+    The result is the `decoder`'s where the body fits it, else plain objects and lists. Strings are valid Unicode: half
+    a surrogate pair, which a server leaves when it cuts a text inside an emoji, and bytes that are no UTF-8 become
+    U+FFFD.
+    """
+    if decoder is not None:
+        with suppress(msgspec.MsgspecError, ValueError):
+            return decoder.decode(body)
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _parse_slowly(body)
+
+
+def render_json(value: Any) -> str:
+    """The canonical text: sorted keys, no spaces, every script as itself."""
+    return _CANONICAL.encode(value)
+
+
+def _parse_slowly(body: bytes | bytearray) -> Any:
+    """Parse with the standard library, which accepts what msgspec refuses: lone surrogates, a byte order mark."""
+    text = body.decode("utf-8-sig", "replace")
+    try:
+        return _replace_surrogates(json.loads(text, parse_float=_finite, parse_constant=_refuse))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _refuse(digits)
+
+
+def _refuse(_: str) -> NoReturn:
+    raise ValueError("a number that is not finite")
+
+
+def _replace_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_replace_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {_replace_surrogates(name): _replace_surrogates(item) for name, item in value.items()}
+    return value
+
+
 class Fields:
-    """A JSON object whose fields are taken one by one; `rest` is what was not taken, or not understood."""
+    """A JSON object whose fields are taken one by one; `rest` holds those that were not taken or not understood."""
 
     __slots__ = ("rest", "what")
 
@@ -101,14 +158,14 @@ class Fields:
         return moment
 
     def group(self, name: str) -> "Fields":
-        """A nested object, taken out (empty where there is none); `give_back` keeps what is left of it."""
+        """A nested object, taken out (empty where there is none); `give_back` returns what is left of it."""
         value = self.rest.get(name)
         if value is None or type(value) is dict:
             return Fields(self.rest.pop(name, None) or {}, name)
         return Fields({}, name)
 
     def give_back(self, name: str, group: "Fields") -> None:
-        """Put what nobody took of a nested object into the rest."""
+        """Put the fields of a nested object that were not taken back into the rest."""
         if group.rest:
             self.rest[name] = group.rest
 
@@ -118,7 +175,7 @@ class Fields:
             self.rest.pop(name, None)
 
     def extra(self, **groups: "Fields") -> str | None:
-        """What was not taken of it and of its nested groups, as canonical JSON text; None where all was."""
+        """The fields of it and of its nested groups that were not taken, as canonical JSON; None where all were."""
         for name, group in groups.items():
             self.give_back(name, group)
         return render_extra(self.rest) if self.rest else None
@@ -152,7 +209,7 @@ def parse_list(body: Any, names: Sequence[str]) -> list[Any]:
 
 
 def parse_cursor(body: Any, name: str = "nextCursor") -> str | None:
-    """The bookmark of the next page; None, absent and "" mean the end; a number is sent back as its text."""
+    """The cursor of the next page; None, absent and "" mean the end; a number is sent back as its text."""
     value = body.get(name) if isinstance(body, dict) else None
     if value is None or isinstance(value, str):
         return value or None
@@ -162,5 +219,5 @@ def parse_cursor(body: Any, name: str = "nextCursor") -> str | None:
 
 
 def unique(rows: Sequence[T], key: Callable[[T], str]) -> tuple[T, ...]:
-    """The rows, each once: of two with the same key the later stands, in the place of the earlier."""
+    """The rows without duplicates: of two with the same key the later one stays, in the place of the earlier one."""
     return tuple({key(row): row for row in rows}.values())
