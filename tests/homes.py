@@ -18,7 +18,7 @@ from typing import IO, Any
 from syncd.simulator import World
 
 Row = dict[str, Any]
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds for whatever must happen at some time; generous, as the machine may be busy."""
 _TELLING_LENGTH = 20  # a shorter text may stand in a log by chance
 

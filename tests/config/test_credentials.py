@@ -161,12 +161,12 @@ def test_a_command_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    with pytest.raises(UnavailableError, match=r"took longer than 0\.5 s"):
+    with pytest.raises(UnavailableError, match="took longer than 2 s"):
         read_command(
             ("sh", "-c", f"exec 3>{pipe}; echo up >&3; sleep 30 & sleep 30"),
             dict(os.environ),
             "token_command",
-            seconds=0.5,
+            seconds=2,
         )
     assert os.read(reader, 10) == b"up\n"
     os.set_blocking(reader, True)

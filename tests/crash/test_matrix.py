@@ -28,4 +28,4 @@ def test_kill_at_every_boundary(lane: Lane, scene: Scene, share: int, stride: in
     add_row("crash matrix", scene.name, tally.counts)
     assert not tally.describe_harm()
     assert tally.boundaries >= _FEWEST_BOUNDARIES
-    assert tally.killed >= len(tally.trials) / 2  # how often a run polls before it is quiet is the machine's affair
+    assert tally.killed >= len(tally.trials) // 2  # how often a run polls before it is quiet is the machine's affair

@@ -1,7 +1,6 @@
 """A machine of its own for each test, and a server beside it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -23,9 +22,9 @@ def sim(world: World) -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def home(tmp_path: Path, sim: Simulator) -> Iterator[Home]:
-    """A home whose environment names the server, as the official tool's would."""
-    path = tmp_path / "home"
+def home(tmp_path_factory: pytest.TempPathFactory, sim: Simulator) -> Iterator[Home]:
+    """A home whose environment names the server, as the official tool's would; its path is short."""
+    path = tmp_path_factory.mktemp("h") / "home"  # a socket's address has 107 bytes
     path.mkdir()
     found = Home(path)
     found.environ |= {"OT_API_BASE_URL": sim.url, "OT_API_TOKEN": sim.token}

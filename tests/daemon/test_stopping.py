@@ -32,7 +32,7 @@ def test_it_stops_wherever_it_is(home: Home, sim: Simulator) -> None:
     daemon.wait_for("account.waiting", account="waiting")
     daemon.wait_for("account.degraded", account="away", state="unreachable")
     caller = home.start("sync", "stalled")
-    sim.requests.wait_for(4, timeout=10)
+    sim.requests.wait_for(4, timeout=60)
     home.wait_until(lambda: _is_served(home))
     code, seconds = daemon.stop()
     assert (code, seconds < IN_TIME) == (0, True)

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 
 import httpx
@@ -19,14 +18,12 @@ serve(announce=lambda text: print(text, flush=True), seed=3, conversations=20, m
 """
 
 
-def test_starts_and_stops_at_once() -> None:
-    """Starting and stopping take no noticeable time, leave no thread, and can be done again."""
+def test_starts_and_stops_again_and_again() -> None:
+    """A server answers as soon as it has started; stopped, it leaves no thread, and its world can be served again."""
     world = World.generate(1, conversations=5, messages=20)
-    started = time.monotonic()
     for _ in range(5):
         with Simulator(world) as sim:
             assert httpx.get(f"{sim.url}/api/public/v1/openapi.json").status_code == 200
-    assert time.monotonic() - started < 1.5
     assert "simulator" not in {thread.name for thread in threading.enumerate()}
 
 
