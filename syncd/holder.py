@@ -162,10 +162,18 @@ async def sync(holder: Holder, arguments: dict[str, Any], progress: Progress) ->
         for task in passes.values():
             task.cancel()
         await asyncio.gather(*passes.values(), return_exceptions=True)
-    return {"accounts": [_summary(name, task) for name, task in passes.items()]}
+    return {"accounts": [_summary(name, task, await _count_failures(holder, name)) for name, task in passes.items()]}
 
 
-def _summary(name: str, task: "asyncio.Task[PollResult]") -> dict[str, Any]:
+async def _count_failures(holder: Holder, name: str) -> int | None:
+    """How much still fails; None where the database can't say."""
+    try:
+        return len(await holder.store.fetch_failures(name))
+    except StoreTroubleError:
+        return None
+
+
+def _summary(name: str, task: "asyncio.Task[PollResult]", failures: int | None) -> dict[str, Any]:
     """An account's part of the summary; it has the same keys whatever happened."""
     cost, state, retry_at = PollCost(), "paused", None
     trouble: SyncdError | None
@@ -187,6 +195,7 @@ def _summary(name: str, task: "asyncio.Task[PollResult]") -> dict[str, Any]:
         "bytes": cost.bytes,
         "rows_written": cost.rows,
         "seconds": cost.seconds,
+        "failures": failures,
     }
 
 
