@@ -101,7 +101,7 @@ class Holder:
             if self.store.files_used != self._file:
                 for name, mirror in list(self.mirrors.items()):
                     await self._open(mirror, self.settings.accounts[name])
-                    mirror.identity = None  # the file that took its place may hold another user's rows
+                    mirror.forget()  # the file that took its place may hold another user's rows
                 self._file = self.store.files_used
             if is_log_too_long(self.settings.db_path):
                 await self.store.read(empty_log)
@@ -209,7 +209,8 @@ async def accept(holder: Holder, arguments: dict[str, Any], progress: Progress) 
         account = holder.settings.accounts[name]
         accepted = Accepted(account=name, now=holder.clock.now(), source=account.source, base_url=account.base_url)
         await holder.store.apply(accepted)
-        mirror.is_same_place, mirror.identity = True, None
+        mirror.is_same_place = True
+        mirror.forget()
     holder.poll_soon(name)
     return {"account": name}
 

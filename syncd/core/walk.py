@@ -94,13 +94,15 @@ class Reason(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a conversation is owed a look.
 
     `entry`: the list's entry (None: only the stored row is known). `verify`: everything is to be compared. `want`: a
-    message the server's feed named. `first_pass`: the first pass found it.
+    message the server's feed named. `first_pass`: the first pass found it. `since`: when it was last done, by the
+    server's clock, where it is done again and again.
     """
 
     entry: Conversation | None = None
     verify: bool = False
     want: str | None = None
     first_pass: bool = False
+    since: Instant | None = None
 
 
 # The one rule for cursors: whatever comes in pages is walked until its end is proved, or it is seen to have none.
