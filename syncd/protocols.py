@@ -13,6 +13,7 @@ from syncd.core.model import (
     JobPage,
     Message,
     NotModified,
+    OpenedConversation,
     Outgoing,
     Page,
     ProposalPage,
@@ -155,8 +156,8 @@ class Sender(Protocol):
     async def send_message(self, conversation_id: str, content: str) -> Message:
         """Send one message, once: UnreachableError "connect" says that it never left, any other that it may have."""
 
-    async def open_conversation(self, proposal_id: str) -> str:
-        """The id of the proposal's conversation, which is opened if there is none yet."""
+    async def open_conversation(self, proposal_id: str) -> OpenedConversation:
+        """The proposal's conversation, which is opened if there is none yet."""
 
 
 class Store(Protocol):

@@ -16,14 +16,14 @@ from syncd.core.observations import Opened
 from syncd.engine.account import Mirror, Policy, PollResult
 from syncd.engine.poll import poll
 from syncd.simulator import Simulator, World
-from syncd.sources.http import Manners, PoliteClient
+from syncd.sources.http import Limits, PoliteClient
 from syncd.sources.opentrain import OpenTrain
 from syncd.store.apply import Recorded
 from syncd.store.migrate import open_writer
 from syncd.store.writer import StoreWriter
 
 Row = dict[str, Any]
-QUICK = Manners(connect_timeout=2, read_timeout=2, deadline=5)
+QUICK = Limits(connect_timeout=2, read_timeout=2, deadline=5)
 
 
 class SteeredClock:
@@ -87,7 +87,7 @@ class Rig:
 
     async def start(self) -> None:
         """Open the database and begin, as a process does."""
-        client = PoliteClient(self.sim.url, clock=self.clock, token=lambda: self.token, manners=QUICK)
+        client = PoliteClient(self.sim.url, clock=self.clock, token=lambda: self.token, limits=QUICK)
         self.store = StoreWriter(open_writer(self.path), self.clock, Announcements(self.announced))
         self.store.start()
         self.mirror = Mirror(

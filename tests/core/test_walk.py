@@ -5,7 +5,7 @@ from string import ascii_letters
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct, structs
 
@@ -149,7 +149,6 @@ def servers() -> st.SearchStrategy[Server]:
     )
 
 
-@settings(max_examples=400, deadline=None)
 @given(server=servers(), size=st.integers(0, 60), grows=st.lists(st.integers(0, 40), max_size=4))
 def test_everything_is_held(server: Server, size: int, grows: list[int]) -> None:
     """After a backfill, and after each tail, nothing is missing."""
@@ -163,7 +162,6 @@ def test_everything_is_held(server: Server, size: int, grows: list[int]) -> None
         assert mirror.missing == set()
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     server=servers(), size=st.integers(0, 60), grows=st.integers(0, 40), first=st.integers(0, 9), then=st.integers(0, 9)
 )
@@ -178,7 +176,6 @@ def test_one_dead_cursor(server: Server, size: int, grows: int, first: int, then
     assert mirror.missing == set()
 
 
-@settings(max_examples=300, deadline=None)
 @given(server=servers(), size=st.integers(0, 60))
 def test_comparison_meets_everything(server: Server, size: int) -> None:
     """A comparison goes from the first message to the last, and says so."""
@@ -191,7 +188,6 @@ def test_comparison_meets_everything(server: Server, size: int) -> None:
     assert mirror.closed
 
 
-@settings(max_examples=200, deadline=None)
 @given(server=servers(), size=st.integers(0, 60), grows=st.integers(1, 40))
 def test_cost(server: Server, size: int, grows: int) -> None:
     """A backfill costs little more than the thread's pages; a tail its own pages and one more; rest costs nothing."""
@@ -255,7 +251,6 @@ def test_list_walk(pages: list[tuple[str, str | None]], ending: str | None, *, e
     assert (walk.ended, walk.ending) == (ended, ending)
 
 
-@settings(max_examples=300, deadline=None)
 @given(pages=st.lists(st.sets(st.integers(0, 5).map(str)), min_size=1))
 def test_list_walk_is_bounded(pages: list[set[str]]) -> None:
     """Whatever comes, and however often, a walk over so few entries ends soon."""
@@ -265,7 +260,6 @@ def test_list_walk_is_bounded(pages: list[set[str]]) -> None:
     assert walk.ending == "pages_without_end"
 
 
-@settings(max_examples=200, deadline=None)
 @given(server=servers(), size=st.integers(1, 60), verify=st.booleans())
 def test_thread_without_end_is_given_up(server: Server, size: int, *, verify: bool) -> None:
     """A server that answers the same page for ever, with a fresh cursor each time, is given up."""
