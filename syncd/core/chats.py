@@ -5,7 +5,15 @@ from collections.abc import Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
-from syncd.core.conversation import Comparison, compare, message_event, next_failure
+from syncd.core.conversation import (
+    ClaimsOver,
+    Comparison,
+    compare,
+    end_claims,
+    message_event,
+    next_failure,
+    weigh_claims,
+)
 from syncd.core.deletions import Settlement, gone_events, is_large
 from syncd.core.model import (
     Candidate,
@@ -23,7 +31,7 @@ from syncd.core.model import (
     Subject,
     Wanted,
 )
-from syncd.core.observations import Failed, Observation
+from syncd.core.observations import Failed, HeldMessages, Observation
 from syncd.core.plan import Account, AccountCheckpoint, Failure, PendingTask, Plan
 from syncd.core.times import SECOND_LOOK_SECONDS, after, next_interval, seconds_between
 from syncd.core.walk import Reason
@@ -66,7 +74,7 @@ class HeldSubjects(Struct, frozen=True, kw_only=True):
     listings: dict[str, PendingTask] = {}
 
 
-class HeldChat(Struct, frozen=True, kw_only=True):
+class HeldChat(HeldMessages, frozen=True, kw_only=True):
     """One chat with all of its messages, and whatever else is held under the ids asked for.
 
     `pending`: the task whose subject this is, where there is one.
@@ -76,7 +84,6 @@ class HeldChat(Struct, frozen=True, kw_only=True):
     chat: Chat | None
     failure: Failure | None
     pending: PendingTask | None = None
-    messages: dict[str, Message]
     suspects: frozenset[str]
 
 
@@ -366,18 +373,28 @@ def plan_snapshot(held: HeldChat, read: SnapshotRead) -> Plan:
     came = {message.id: message for message in read.snapshot.messages}
     if not came and live and not read.confirmed:
         return Plan(answer=Doubtful())
-    compared = compare(held.messages, read.snapshot.messages)
-    missing = tuple(id_ for id_ in live if id_ not in came) if read.snapshot.is_whole else ()
+    claims = weigh_claims(held, conversation.id, read.snapshot.messages, read.now)
+    over = end_claims(held, conversation.id, came) if read.snapshot.is_whole else ClaimsOver()
+    moved = {message.id for message in over.moved}
+    compared = compare(held.messages, [m for m in read.snapshot.messages if m.id not in claims.foreign])
+    missing = tuple(id_ for id_ in live if id_ not in came and id_ not in moved) if read.snapshot.is_whole else ()
     row = with_last(conversation, (*came.values(), *(live[id_] for id_ in missing)))
-    differs = bool(compared.new or compared.changed or missing)
+    differs = bool(compared.new or compared.changed or missing or moved)
     return Plan(
-        rows=(*compared.new, *compared.changed, *(() if row == conversation else (row,))),
+        rows=(*compared.new, *compared.changed, *over.moved, *(() if row == conversation else (row,))),
         revisions=compared.revisions,
         events=tuple(_events(compared, chat, read)),
         chats=((conversation.id, _looked_at(chat, read, row, busy=differs)),),
-        suspects=tuple(("message", id_, conversation.id) for id_ in missing if id_ not in held.suspects),
-        unsuspect=tuple(("message", id_) for id_ in came if id_ in held.suspects),
-        recovered=() if held.failure is None or not read.snapshot.is_whole else (("conversation", conversation.id),),
+        suspects=(
+            *claims.made,
+            *(("message", id_, conversation.id) for id_ in missing if id_ not in held.suspects),
+        ),
+        unsuspect=(*over.unsuspect, *(("message", id_) for id_ in came if id_ in held.suspects)),
+        failures=claims.quarrels,
+        recovered=(
+            *over.recovered,
+            *(() if held.failure is None or not read.snapshot.is_whole else (("conversation", conversation.id),)),
+        ),
         answer=differs,
     )
 

@@ -34,7 +34,15 @@ from syncd.core.observations import Observation
 from syncd.core.plan import Account, PendingTask, Plan
 from syncd.store import rows
 from syncd.store.apply import Transaction
-from syncd.store.load import load_account, load_account_checkpoint, load_failure, load_pending, load_suspects
+from syncd.store.load import (
+    load_account,
+    load_account_checkpoint,
+    load_claims,
+    load_failure,
+    load_gone_owners,
+    load_pending,
+    load_suspects,
+)
 
 _chat = json.Decoder(Chat)
 
@@ -137,6 +145,8 @@ def load_chat(
         pending=load_pending(connection, account, kind, [subject_id]).get(subject_id),
         messages=messages,
         suspects=_suspects(connection, account, "message") & messages.keys(),
+        claims=load_claims(connection, account, subject_id),
+        gone=load_gone_owners(connection, account, subject_id, messages),
     )
 
 
