@@ -464,7 +464,7 @@ def _compared(conversations: Iterable[str], now: Instant) -> Iterable[PendingTas
 
 
 class ClaimsOver(Struct, frozen=True, kw_only=True):
-    """The claims whose messages a conversation no longer shows; `moved`: those that were its own, now the claimant's."""
+    """The claims whose messages a conversation no longer shows; `moved`: what was its own, now the claimant's."""
 
     moved: tuple[Message, ...] = ()
     unsuspect: tuple[tuple[str, str], ...] = ()
