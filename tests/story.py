@@ -295,6 +295,7 @@ class Story(RuleBasedStateMachine):
         ):
             return
         self.world.show_elsewhere(here, id_, there, moved=moved)
+        self.news.discard(id_)  # where it is now, it may be history
         if not moved:
             self.twins.add((there, id_))
 

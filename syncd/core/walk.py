@@ -76,7 +76,8 @@ class ConversationCheckpoint(Struct, frozen=True, kw_only=True, omit_defaults=Tr
     `tail_cursor`: the last `newer` cursor that was not null. `top`: the newest message of the run that has no gap
     below it. `whole_since`: when the conversation was first proved whole, by our clock. `history_before`: what was
     created earlier, and stored before that, is history. `latest`: the newest time that any message held bears.
-    `sought`: the entry (last message, updated_at) that was last walked for.
+    `sought`: the entry (last message, updated_at) that was last walked for. `open_ended`: the server gives a cursor
+    even where nothing is behind it, as was seen at the thread's newest page.
     """
 
     history_before: Instant
@@ -88,6 +89,7 @@ class ConversationCheckpoint(Struct, frozen=True, kw_only=True, omit_defaults=Tr
     sought: tuple[str | None, Instant | None] | None = None
     walk: Walk | None = None
     fresh: tuple[Fresh, ...] = ()
+    open_ended: bool = False
 
 
 class Reason(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -112,6 +114,7 @@ MOST_IDLE = 100
 """How many pages without anything in a row are followed; one that only repeats what was met counts as ten of them."""
 
 _REPEATS = 10
+_MOST_BEHIND_AN_END = 10  # pages without anything that are followed where the server's last pages have a cursor, too
 _MOST_PAGES = 100_000  # of one walk, whatever they bring: a listing that grows faster than it is read has no end
 
 Ending = Literal["cursor_repeats", "pages_without_end", "no_messages"]
@@ -119,10 +122,10 @@ Ending = Literal["cursor_repeats", "pages_without_end", "no_messages"]
 
 
 def idled(idle: int, count: int, *, advances: bool) -> int:
-    """How long a walk has met nothing new, behind a page of so many entries."""
+    """How long a walk has met nothing new, behind a page of so many entries; one may be just the cursor's own."""
     if advances:
         return 0
-    return idle + (1 if count == 0 else _REPEATS)
+    return idle + (1 if count <= 1 else _REPEATS)
 
 
 class Trail:
@@ -196,7 +199,8 @@ class Reached(Struct, frozen=True, kw_only=True):
 class _Sight(Struct, frozen=True, kw_only=True):
     """A page as it is weighed: its places in order, and whether the entry's last message is held, and where.
 
-    `ending`: why its cursor leads nowhere though it is not null; `stands`: the cursor came back with nothing behind it.
+    `ending`: why its cursor leads nowhere though it is not null; `stands`: nothing is behind it, as it came back
+    itself, or as last pages have cursors here.
     """
 
     page: Page
@@ -258,6 +262,8 @@ def _follow(checkpoint: ConversationCheckpoint, entry: Conversation, last: Key |
 
 def _tail(checkpoint: ConversationCheckpoint) -> Walk:
     """The cheapest walk to what is new: from the stored cursor, else backwards from the newest page."""
+    if checkpoint.top is None:
+        return Walk(direction="older", goal="probe")  # it was empty
     if checkpoint.tail_cursor is None:
         return Walk(direction="older", goal="join")
     return Walk(direction="newer", goal="fill", cursor=checkpoint.tail_cursor, joined=True)
@@ -292,7 +298,8 @@ def advance(
         low=min(filter(None, (walk.low, *places[:1])), default=None),
         idle=idled(walk.idle, len(places), advances=advances),
     )
-    stands = page.next_cursor is not None and page.next_cursor == walk.cursor and not advances and len(places) <= 1
+    repeats = page.next_cursor == walk.cursor or (checkpoint.open_ended and walk.idle >= _MOST_BEHIND_AN_END)
+    stands = page.next_cursor is not None and repeats and not advances and len(places) <= 1
     sight = _Sight(
         page=page,
         places=places,
@@ -364,6 +371,9 @@ def _forwards(checkpoint: ConversationCheckpoint, walk: Walk, sight: _Sight) -> 
         checkpoint,
         tail_cursor=(walk.joined and sight.page.next_cursor) or checkpoint.tail_cursor,  # never a cursor above a gap
         top=_highest(checkpoint.top, walk.high) if walk.joined else checkpoint.top,
+        open_ended=sight.page.next_cursor is not None
+        if any(message.id == sight.last_id for message in sight.page.messages)
+        else checkpoint.open_ended,
     )
     reached = _is_reached(checkpoint, walk, sight) if walk.seam is None else meets
     if walk.verify and sight.leads_on and not meets:
