@@ -116,7 +116,7 @@ class Holder:
             if self.store.files_used != self._file:
                 for name, mirror in list(self.mirrors.items()):
                     await self._open(mirror, self.settings.accounts[name])
-                    mirror.identity = None  # the file that took its place may hold another user's rows
+                    mirror.forget()  # the file that took its place may hold another user's rows
                 self._file = self.store.files_used
             if is_log_too_long(self.settings.db_path):
                 await self.store.read(empty_log)
@@ -175,10 +175,18 @@ async def sync(holder: Holder, arguments: dict[str, Any], progress: Progress) ->
         for task in passes.values():
             task.cancel()
         await asyncio.gather(*passes.values(), return_exceptions=True)
-    return {"accounts": [_summary(name, task) for name, task in passes.items()]}
+    return {"accounts": [_summary(name, task, await _count_failures(holder, name)) for name, task in passes.items()]}
 
 
-def _summary(name: str, task: "asyncio.Task[PollResult]") -> dict[str, Any]:
+async def _count_failures(holder: Holder, name: str) -> int | None:
+    """How much still fails; None where the database can't say."""
+    try:
+        return len(await holder.store.fetch_failures(name))
+    except StoreTroubleError:
+        return None
+
+
+def _summary(name: str, task: "asyncio.Task[PollResult]", failures: int | None) -> dict[str, Any]:
     """An account's part of the summary; it has the same keys whatever happened."""
     cost, state, retry_at = PollCost(), "paused", None
     trouble: SyncdError | None
@@ -200,6 +208,7 @@ def _summary(name: str, task: "asyncio.Task[PollResult]") -> dict[str, Any]:
         "bytes": cost.bytes,
         "rows_written": cost.rows,
         "seconds": cost.seconds,
+        "failures": failures,
     }
 
 
@@ -213,7 +222,8 @@ async def accept(holder: Holder, arguments: dict[str, Any], progress: Progress) 
         account = holder.settings.accounts[name]
         accepted = Accepted(account=name, now=holder.clock.now(), source=account.source, base_url=account.base_url)
         await holder.store.apply(accepted)
-        mirror.is_same_place, mirror.identity = True, None
+        mirror.is_same_place = True
+        mirror.forget()
     holder.poll_soon(name)
     return {"account": name}
 

@@ -133,8 +133,11 @@ class SnapshotSource(Source, Protocol):
     async def fetch_chat(self, kind: SubjectKind, id: str, etag: str | None) -> Snapshot | NotModified:
         """All messages of one chat; NotModified when it still is what `etag` names."""
 
-    async def fetch_jobs(self) -> SubjectList:
-        """Every job; as the server must answer this whatever it holds, it also tells an outage from one bad id."""
+    async def fetch_jobs(self, etag: str | None = None) -> SubjectList | NotModified:
+        """Every job; NotModified when they still are what `etag` names.
+
+        As the server must answer this whatever it holds, it also tells an outage from one bad id.
+        """
 
     async def fetch_job(self, id: str) -> Subject:
         """One job; NotFoundError when there is none."""

@@ -51,7 +51,7 @@ _QUIRKS = (
     ("cursor_lifetime_seconds", 600.0),
     ("filters_late", True),
     ("filters_late", False),
-    ("page_cap", 1),
+    ("page_cap", 2),  # with less, cursors that repeat their own message lead nowhere
     ("page_cap", 30),
     ("page_cap", None),
 )
@@ -295,6 +295,7 @@ class Story(RuleBasedStateMachine):
         ):
             return
         self.world.show_elsewhere(here, id_, there, moved=moved)
+        self.news.discard(id_)  # where it is now, it may be history
         if not moved:
             self.twins.add((there, id_))
 

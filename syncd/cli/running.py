@@ -105,9 +105,10 @@ def _report(one: dict[str, Any], *, quiet: bool, told: bool) -> None:
         if any(words):
             print(f"syncd: {name}: {' '.join(filter(None, words))}", file=sys.stderr)
     elif not quiet:
-        print(
-            f"{name}: {one['state']}, {one['requests']} requests, {one['rows_written']} rows in {one['seconds']:.1f} s"
-        )
+        left = one.get("failures") or 0
+        fails = f"; {left} failure{'' if left == 1 else 's'} left, see syncd status" if left else ""
+        done = f"{one['requests']} requests, {one['rows_written']} rows in {one['seconds']:.1f} s"
+        print(f"{name}: {one['state']}, {done}{fails}")
 
 
 @contextmanager

@@ -5,7 +5,15 @@ from collections.abc import Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
-from syncd.core.conversation import Comparison, compare, message_event, next_failure
+from syncd.core.conversation import (
+    ClaimsOver,
+    Comparison,
+    compare,
+    end_claims,
+    message_event,
+    next_failure,
+    weigh_claims,
+)
 from syncd.core.deletions import Settlement, gone_events, is_large
 from syncd.core.model import (
     Candidate,
@@ -23,16 +31,23 @@ from syncd.core.model import (
     Subject,
     Wanted,
 )
-from syncd.core.observations import Failed, Observation
-from syncd.core.plan import Account, AccountCheckpoint, Failure, Plan
+from syncd.core.observations import Failed, HeldMessages, Observation
+from syncd.core.plan import Account, AccountCheckpoint, Failure, PendingTask, Plan
 from syncd.core.times import SECOND_LOOK_SECONDS, after, next_interval, seconds_between
+from syncd.core.walk import Reason
+
+UNPUBLISHED_SECONDS = 600.0
+"""How often the candidates of a job are listed that is not published, in seconds."""
 
 Suspicion = tuple[str, str]
 """The kind (message or conversation) and the id of what is suspected to be gone."""
 
 
 class HeldRound(Struct, frozen=True, kw_only=True):
-    """Every chat of the account. `failing`: when each failed subject, by kind and id, is tried again."""
+    """Every chat of the account. `failing`: when each failed subject, by kind and id, is tried again.
+
+    `listings`: the tasks to list the candidates of a job, by job.
+    """
 
     account_checkpoint: AccountCheckpoint
     chats: dict[str, Chat]
@@ -40,10 +55,14 @@ class HeldRound(Struct, frozen=True, kw_only=True):
     gone: frozenset[str]
     suspects: frozenset[str]
     failing: dict[tuple[str, str], Instant]
+    listings: dict[str, PendingTask] = {}
 
 
 class HeldSubjects(Struct, frozen=True, kw_only=True):
-    """The subjects that a list names, with their chats. `failing`: what has a row in `failures`, by kind and id."""
+    """The subjects that a list names, with their chats. `failing`: what has a row in `failures`, by kind and id.
+
+    `listings`: the tasks to list the candidates of the jobs named, and of the job whose candidates these are.
+    """
 
     account: Account
     account_checkpoint: AccountCheckpoint
@@ -52,15 +71,19 @@ class HeldSubjects(Struct, frozen=True, kw_only=True):
     chats: dict[str, Chat]
     suspects: frozenset[str]
     failing: frozenset[tuple[str, str]]
+    listings: dict[str, PendingTask] = {}
 
 
-class HeldChat(Struct, frozen=True, kw_only=True):
-    """One chat with all of its messages, and whatever else is held under the ids asked for."""
+class HeldChat(HeldMessages, frozen=True, kw_only=True):
+    """One chat with all of its messages, and whatever else is held under the ids asked for.
+
+    `pending`: the task whose subject this is, where there is one.
+    """
 
     conversation: Conversation | None
     chat: Chat | None
     failure: Failure | None
-    messages: dict[str, Message]
+    pending: PendingTask | None = None
     suspects: frozenset[str]
 
 
@@ -97,21 +120,32 @@ class SubjectsRead(Observation, frozen=True, kw_only=True):
     """Jobs or candidates came; those in `chats` have a chat that is to be mirrored.
 
     `single`: they were asked for one by one, which may tell more fields than a list does. `list_of`: the job whose
-    candidates these are.
+    candidates these are, which are listed again `again_in` seconds. `lists_candidates`: those of the jobs named are
+    to be listed. `server_time`: when they came. `is_whole`: the list does not speak of more pages.
     """
 
     subjects: tuple[Subject, ...]
     chats: frozenset[str]
     single: bool = False
     list_of: str | None = None
+    again_in: float = 0.0
+    lists_candidates: bool = False
+    server_time: Instant | None = None
+    is_whole: bool = True
 
 
 class ListsRead(Observation, frozen=True, kw_only=True):
-    """Every list was read; `listed`: the chats found. Candidates of `unread_jobs` could not be listed."""
+    """The lists that were due were read; `listed`: the chats found. Candidates of `unread_jobs` were not listed.
+
+    `jobs`: every job that there is. `everything`: what is not listed is asked for, however lately it was.
+    """
 
     wanted: Wanted
     listed: frozenset[str]
+    jobs: frozenset[str]
     unread_jobs: frozenset[str]
+    pace: Pace
+    everything: bool
     server_time: Instant
 
 
@@ -167,9 +201,10 @@ def plan_subject_list(held: HeldSubjects, read: SubjectsRead) -> Plan:
     for subject in read.subjects:
         rows += _subject_rows(held, subject, single=read.single)
         if subject.conversation_id in read.chats:
-            _take_up(held, subject, read.now, rows, events, chats)
+            _take_up(held, subject, read, rows, events, chats)
     listed = ("candidates", read.list_of or "")
     return Plan(
+        tasks=tuple(_candidates_due(held, read)),
         rows=tuple(rows),
         events=tuple(events),
         chats=tuple(chats),
@@ -178,7 +213,7 @@ def plan_subject_list(held: HeldSubjects, read: SubjectsRead) -> Plan:
             for subject in read.subjects
             if subject.conversation_id in held.suspects
         ),
-        recovered=(listed,) if listed in held.failing else (),
+        recovered=(listed,) if listed in held.failing and read.is_whole else (),
     )
 
 
@@ -193,10 +228,26 @@ def _subject_rows(held: HeldSubjects, subject: Subject, *, single: bool) -> list
     return [] if row == known else [row]
 
 
+def _candidates_due(held: HeldSubjects, read: SubjectsRead) -> Iterable[PendingTask]:
+    """When the candidates of which job are to be listed: those of a new job at once, those just listed again later."""
+    if read.list_of is not None:
+        task = held.listings.get(read.list_of) or PendingTask(
+            kind="candidates", subject_id=read.list_of, due_at=read.now
+        )
+        yield replace(task, due_at=after(read.now, read.again_in), reason=Reason(since=read.server_time))
+    elif read.lists_candidates:
+        since = held.account_checkpoint.surveyed_at
+        for subject in read.subjects:
+            if subject.row.id not in held.listings:
+                yield PendingTask(
+                    kind="candidates", subject_id=subject.row.id, due_at=read.now, reason=Reason(since=since)
+                )
+
+
 def _take_up(
     held: HeldSubjects,
     subject: Subject,
-    now: Instant,
+    read: SubjectsRead,
     rows: list[Row],
     events: list[Event],
     chats: list[tuple[str, Chat]],
@@ -206,27 +257,33 @@ def _take_up(
     first_pass = held.account.complete_since is None
     if known is None or chat is None:
         rows.append(seen)
-        chats.append((seen.id, Chat(history_before=_history_before(held, now), first_pass=first_pass)))
+        chats.append((seen.id, Chat(history_before=_history_before(held, read), first_pass=first_pass)))
         if not first_pass:
             events.append(Event(kind="conversation.new", conversation_id=seen.id))
         return
     row = _renamed(known, seen)
     if row != known:
         rows.append(row)
+    if read.single:
+        chat = replace(chat, checked_at=read.now)
     if known.gone_at is not None:
-        chats.append((seen.id, replace(chat, etag=None, next_poll_at=None, doubted_until=None)))
+        chat = replace(chat, etag=None, next_poll_at=None, doubted_until=None)
         events.append(Event(kind="conversation.returned", conversation_id=seen.id))
+    if chat != held.chats.get(seen.id):
+        chats.append((seen.id, chat))
 
 
 def _renamed(known: Conversation, seen: Conversation) -> Conversation:
     return replace(known, type=seen.type, title=seen.title, job_id=seen.job_id, gone_at=None)
 
 
-def _history_before(held: HeldSubjects, now: Instant) -> Instant:
-    """In the first pass history ends when that began, later with the lists read before; both by the server's clock."""
+def _history_before(held: HeldSubjects, read: SubjectsRead) -> Instant:
+    """In the first pass history ends when that began, later with the list read before; both by the server's clock."""
     if held.account.complete_since is None:
-        return held.account.first_started_at or now
-    return held.account_checkpoint.surveyed_at or now
+        return held.account.first_started_at or read.now
+    listing = held.listings.get(read.list_of or "")
+    since = None if listing is None or listing.reason is None else listing.reason.since
+    return since or held.account_checkpoint.surveyed_at or read.now
 
 
 def plan_lists_read(held: HeldRound, read: ListsRead) -> Plan:
@@ -236,16 +293,27 @@ def plan_lists_read(held: HeldRound, read: ListsRead) -> Plan:
     """
     unlisted = tuple(
         id_
-        for id_ in held.chats
+        for id_, chat in held.chats.items()
         if read.wanted.includes(id_)
         and id_ not in read.listed
         and held.jobs.get(id_) not in read.unread_jobs
         and (id_ not in held.gone or id_ in read.wanted.named)
+        and (read.everything or _is_check_due(chat, read, gone=id_ in held.gone))
     )
     return Plan(
-        account_checkpoint=replace(held.account_checkpoint, surveyed_at=read.server_time, discovered_at=read.now),
+        account_checkpoint=replace(held.account_checkpoint, surveyed_at=read.server_time),
+        completed=tuple(
+            ("candidates", job_id, task.version) for job_id, task in held.listings.items() if job_id not in read.jobs
+        ),
+        recovered=(("jobs", "all"),) if ("jobs", "all") in held.failing else (),
         answer=unlisted,
     )
+
+
+def _is_check_due(chat: Chat, read: ListsRead, *, gone: bool) -> bool:
+    """Whether a subject that no list shows is to be asked for itself again."""
+    seconds = UNPUBLISHED_SECONDS if gone else read.pace.idle_seconds
+    return chat.checked_at is None or after(chat.checked_at, seconds) <= read.now
 
 
 def plan_round_begun(held: HeldRound, begun: RoundBegun) -> Plan:
@@ -305,18 +373,28 @@ def plan_snapshot(held: HeldChat, read: SnapshotRead) -> Plan:
     came = {message.id: message for message in read.snapshot.messages}
     if not came and live and not read.confirmed:
         return Plan(answer=Doubtful())
-    compared = compare(held.messages, read.snapshot.messages)
-    missing = tuple(id_ for id_ in live if id_ not in came)
+    claims = weigh_claims(held, conversation.id, read.snapshot.messages, read.now)
+    over = end_claims(held, conversation.id, came) if read.snapshot.is_whole else ClaimsOver()
+    moved = {message.id for message in over.moved}
+    compared = compare(held.messages, [m for m in read.snapshot.messages if m.id not in claims.foreign])
+    missing = tuple(id_ for id_ in live if id_ not in came and id_ not in moved) if read.snapshot.is_whole else ()
     row = with_last(conversation, (*came.values(), *(live[id_] for id_ in missing)))
-    differs = bool(compared.new or compared.changed or missing)
+    differs = bool(compared.new or compared.changed or missing or moved)
     return Plan(
-        rows=(*compared.new, *compared.changed, *(() if row == conversation else (row,))),
+        rows=(*compared.new, *compared.changed, *over.moved, *(() if row == conversation else (row,))),
         revisions=compared.revisions,
         events=tuple(_events(compared, chat, read)),
         chats=((conversation.id, _looked_at(chat, read, row, busy=differs)),),
-        suspects=tuple(("message", id_, conversation.id) for id_ in missing if id_ not in held.suspects),
-        unsuspect=tuple(("message", id_) for id_ in came if id_ in held.suspects),
-        recovered=() if held.failure is None else (("conversation", conversation.id),),
+        suspects=(
+            *claims.made,
+            *(("message", id_, conversation.id) for id_ in missing if id_ not in held.suspects),
+        ),
+        unsuspect=(*over.unsuspect, *(("message", id_) for id_ in came if id_ in held.suspects)),
+        failures=claims.quarrels,
+        recovered=(
+            *over.recovered,
+            *(() if held.failure is None or not read.snapshot.is_whole else (("conversation", conversation.id),)),
+        ),
         answer=differs,
     )
 
@@ -337,7 +415,8 @@ def _looked_at(chat: Chat, read: SnapshotRead, row: Conversation, *, busy: bool)
         last = row.last_message_at
         busy = last is not None and seconds_between(last, read.snapshot.server_time) < _FRESH_SECONDS
         chat = replace(chat, whole_since=read.now, interval=read.pace.idle_seconds)
-    return replace(settled(chat, read.now, read.pace, busy=busy), etag=read.snapshot.etag)
+    etag = read.snapshot.etag if read.snapshot.is_whole else None
+    return replace(settled(chat, read.now, read.pace, busy=busy), etag=etag)
 
 
 def settled(chat: Chat, now: Instant, pace: Pace, *, busy: bool) -> Chat:
@@ -389,9 +468,11 @@ def plan_subject_missing(held: HeldChat, missing: SubjectMissing) -> Plan:
         return Plan(answer=False)
     recovered = () if held.failure is None else (("conversation", conversation.id),)
     if conversation.gone_at is not None:
-        return Plan(recovered=recovered, answer=True)
+        checked = replace(chat, checked_at=missing.now)
+        return Plan(chats=((conversation.id, checked),), recovered=recovered, answer=True)
+    missed = settled(chat, missing.now, missing.pace, busy=False)
     return Plan(
-        chats=((conversation.id, settled(chat, missing.now, missing.pace, busy=False)),),
+        chats=((conversation.id, replace(missed, checked_at=missing.now)),),
         suspects=(("conversation", conversation.id, conversation.id),),
         unsuspect=tuple(("message", id_) for id_ in sorted(held.suspects)),
         recovered=recovered,
@@ -401,7 +482,9 @@ def plan_subject_missing(held: HeldChat, missing: SubjectMissing) -> Plan:
 
 def plan_subject_failed(held: HeldChat, failed: SubjectFailed) -> Plan:
     """Put the subject off, with the reason."""
-    return Plan(failures=(next_failure(held.failure, failed),))
+    failure = next_failure(held.failure, failed)
+    tasks = () if held.pending is None else (replace(held.pending, due_at=failure.next_try_at),)
+    return Plan(failures=(failure,), tasks=tasks)
 
 
 # What a round may believe of what it missed: a large loss needs a second look that agrees.

@@ -1,6 +1,6 @@
 """Plans for one conversation: a page compared with what is held, and its entry believed once its messages are here."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,6 +15,7 @@ from syncd.core.observations import (
     Failed,
     HeldClaim,
     HeldConversation,
+    HeldMessages,
     PageRead,
 )
 from syncd.core.plan import Failure, PendingTask, Plan, Revision, SuspectUnseen
@@ -409,7 +410,7 @@ class Claims(Struct, frozen=True, kw_only=True):
     quarrels: tuple[Failure, ...] = ()
 
 
-def weigh_claims(held: HeldConversation, conversation_id: str, messages: Iterable[Message], now: Instant) -> Claims:
+def weigh_claims(held: HeldMessages, conversation_id: str, messages: Iterable[Message], now: Instant) -> Claims:
     """Tell a page's own messages from those that belong to another conversation.
 
     One that is gone where it was held, or whose conversation is gone, has moved here. Of any other its owner decides:
@@ -462,26 +463,46 @@ def _compared(conversations: Iterable[str], now: Instant) -> Iterable[PendingTas
         yield PendingTask(kind="conversation", subject_id=id_, due_at=now, reason=Reason(verify=True))
 
 
-def _without_claims(
-    plan: Plan, held: HeldConversation, conversation_id: str, met: frozenset[str], now: Instant
-) -> Plan:
-    """The plan of a comparison's end, in which the claims are over whose messages it has not met.
+class ClaimsOver(Struct, frozen=True, kw_only=True):
+    """The claims whose messages a conversation no longer shows; `moved`: what was its own, now the claimant's."""
 
-    A message that its owner lost moves to the claimant, as one change; the claimant is compared, as it may show it
-    otherwise.
+    moved: tuple[Message, ...] = ()
+    unsuspect: tuple[tuple[str, str], ...] = ()
+    recovered: tuple[tuple[str, str], ...] = ()
+
+
+def end_claims(held: HeldMessages, conversation_id: str, met: Collection[str]) -> ClaimsOver:
+    """End the claims on messages that a comparison of the whole conversation has not met.
+
+    A message that its owner lost moves to the claimant, as one change.
     """
     over = {
         id_: claim
         for id_, claim in held.claims.items()
         if (not claim.is_met and id_ not in met) or claim.message.conversation_id == claim.claimant
     }
-    moved = [claim for claim in over.values() if claim.message.conversation_id == conversation_id != claim.claimant]
+    return ClaimsOver(
+        moved=tuple(
+            replace(claim.message, conversation_id=claim.claimant)
+            for claim in over.values()
+            if claim.message.conversation_id == conversation_id != claim.claimant
+        ),
+        unsuspect=tuple((kind, id_) for id_ in over for kind in ("claim", "message")),
+        recovered=tuple(("message", id_) for id_, claim in over.items() if claim.fails),
+    )
+
+
+def _without_claims(
+    plan: Plan, held: HeldConversation, conversation_id: str, met: frozenset[str], now: Instant
+) -> Plan:
+    """The plan of a comparison's end; who is given a message is compared, as it may show that otherwise."""
+    over = end_claims(held, conversation_id, met)
     return replace(
         plan,
-        rows=(*plan.rows, *(replace(claim.message, conversation_id=claim.claimant) for claim in moved)),
-        tasks=(*plan.tasks, *_compared({claim.claimant for claim in moved}, now)),
-        unsuspect=(*plan.unsuspect, *((kind, id_) for id_ in over for kind in ("claim", "message"))),
-        recovered=(*plan.recovered, *(("message", id_) for id_, claim in over.items() if claim.fails)),
+        rows=plan.rows + over.moved,
+        tasks=(*plan.tasks, *_compared({message.conversation_id for message in over.moved}, now)),
+        unsuspect=plan.unsuspect + over.unsuspect,
+        recovered=plan.recovered + over.recovered,
     )
 
 

@@ -376,18 +376,24 @@ class Subject(Struct, frozen=True, kw_only=True):
 
 
 class SubjectList(Struct, frozen=True, kw_only=True):
-    """Every subject that one list names."""
+    """Every subject that one list names; `etag` names this very answer. `is_whole`: it does not speak of more pages."""
 
     subjects: tuple[Subject, ...]
     server_time: Instant
+    etag: str | None = None
+    is_whole: bool = True
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """Everything that a chat holds, in no promised order; `etag` names this very answer."""
+    """Everything that a chat holds, in no promised order; `etag` names this very answer.
+
+    `is_whole`: it does not speak of more pages, so that what is not in it is not there.
+    """
 
     messages: tuple[Message, ...]
     etag: str | None
     server_time: Instant
+    is_whole: bool = True
 
 
 class NotModified(Struct, frozen=True, kw_only=True):
@@ -402,7 +408,7 @@ class Chat(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `history_before`: what was created earlier, and came with the first snapshot, is history. `whole_since`: when that
     came, by our clock. `first_pass`: the first pass found the chat. `interval`: seconds between its last two looks.
     `next_poll_at` None: it is looked at in the next round. `looked_at`: when it last came whole. `doubted_until`: a
-    loss is held back until a look after that agrees.
+    loss is held back until a look after that agrees. `checked_at`: when its subject was last asked for by itself.
     """
 
     history_before: Instant
@@ -413,6 +419,7 @@ class Chat(Struct, frozen=True, kw_only=True, omit_defaults=True):
     next_poll_at: Instant | None = None
     looked_at: Instant | None = None
     doubted_until: Instant | None = None
+    checked_at: Instant | None = None
 
 
 class Wanted(Struct, frozen=True, kw_only=True):

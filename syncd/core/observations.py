@@ -266,13 +266,24 @@ class Claim(Struct, frozen=True, kw_only=True):
     fails: bool = False
 
 
-class HeldConversation(Struct, frozen=True, kw_only=True):
+class HeldMessages(Struct, frozen=True, kw_only=True):
+    """Messages of one conversation, and whatever else is held under the ids asked for.
+
+    `claims`: the messages, by id, that it and another conversation show. `gone`: which other conversations that hold
+    some of the messages are gone.
+    """
+
+    messages: dict[str, Message] = {}
+    claims: dict[str, Claim] = {}
+    gone: frozenset[str] = frozenset()
+
+
+class HeldConversation(HeldMessages, frozen=True, kw_only=True):
     """One conversation.
 
     `messages`: those of the ids asked for that are held. `newest_inbound`: the newest inbound message held that is not
     gone, and `told` the kinds of event that it has had. `interview_looked_for`: its proposal's interview is held, or a
-    look at the proposal is owed. `claims`: the messages, by id, that it and another conversation show. `gone`: which
-    other conversations that hold some of the messages are gone.
+    look at the proposal is owed.
     """
 
     account: Account
@@ -281,13 +292,10 @@ class HeldConversation(Struct, frozen=True, kw_only=True):
     checkpoint: ConversationCheckpoint | None = None
     pending: PendingTask | None = None
     failure: Failure | None = None
-    messages: dict[str, Message] = {}
     suspects: frozenset[str] = frozenset()
     newest_inbound: Fresh | None = None
     told: frozenset[str] = frozenset()
     interview_looked_for: bool = True
-    claims: dict[str, Claim] = {}
-    gone: frozenset[str] = frozenset()
 
 
 class HeldEntries(Struct, frozen=True, kw_only=True):

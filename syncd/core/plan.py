@@ -44,6 +44,7 @@ def renewed(held: PendingTask | None, new: PendingTask) -> PendingTask:
         verify=reason.verify or old_errand.verify,
         want=reason.want or old_errand.want,
         first_pass=reason.first_pass or old_errand.first_pass,
+        since=reason.since or old_errand.since,
     )
     return replace(new, due_at=min(held.due_at, new.due_at), reason=joined, version=version)
 
@@ -105,8 +106,7 @@ class AccountCheckpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     server's time at that walk. `limited_until`: the server said to ask nothing before. `feed_cursor`: the place in the
     server's own feed. `trouble`: an episode of trouble is open. `troubles`: polls in a row that ended in trouble.
     `reconciling_since`: a reconcile is under way; `reconcile_listed`: all that it compares is owed. `second_look_at`:
-    when a large loss, told of in `loss_guard`, is looked at again. `discovered_at`: when it was last asked which chats
-    there are, by our clock, where no list of conversations says so.
+    when a large loss, told of in `loss_guard`, is looked at again.
     """
 
     list_mark: Instant | None = None
@@ -123,7 +123,6 @@ class AccountCheckpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     trusted_scopes: tuple[str, ...] | None = None
     missing_scopes: tuple[str, ...] = ()
     poll: PollCost | None = None
-    discovered_at: Instant | None = None
 
 
 class SyncRun(Struct, frozen=True, kw_only=True):

@@ -76,7 +76,8 @@ class ConversationCheckpoint(Struct, frozen=True, kw_only=True, omit_defaults=Tr
     `tail_cursor`: the last `newer` cursor that was not null. `top`: the newest message of the run that has no gap
     below it. `whole_since`: when the conversation was first proved whole, by our clock. `history_before`: what was
     created earlier, and stored before that, is history. `latest`: the newest time that any message held bears.
-    `sought`: the entry (last message, updated_at) that was last walked for.
+    `sought`: the entry (last message, updated_at) that was last walked for. `open_ended`: the server gives a cursor
+    even where nothing is behind it, as was seen at the thread's newest page.
     """
 
     history_before: Instant
@@ -88,19 +89,22 @@ class ConversationCheckpoint(Struct, frozen=True, kw_only=True, omit_defaults=Tr
     sought: tuple[str | None, Instant | None] | None = None
     walk: Walk | None = None
     fresh: tuple[Fresh, ...] = ()
+    open_ended: bool = False
 
 
 class Reason(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a conversation is owed a look.
 
     `entry`: the list's entry (None: only the stored row is known). `verify`: everything is to be compared. `want`: a
-    message the server's feed named. `first_pass`: the first pass found it.
+    message the server's feed named. `first_pass`: the first pass found it. `since`: when it was last done, by the
+    server's clock, where it is done again and again.
     """
 
     entry: Conversation | None = None
     verify: bool = False
     want: str | None = None
     first_pass: bool = False
+    since: Instant | None = None
 
 
 # The one rule for cursors: whatever comes in pages is walked until its end is proved, or it is seen to have none.
@@ -110,6 +114,7 @@ MOST_IDLE = 100
 """How many pages without anything in a row are followed; one that only repeats what was met counts as ten of them."""
 
 _REPEATS = 10
+_MOST_BEHIND_AN_END = 10  # pages without anything that are followed where the server's last pages have a cursor, too
 _MOST_PAGES = 100_000  # of one walk, whatever they bring: a listing that grows faster than it is read has no end
 
 Ending = Literal["cursor_repeats", "pages_without_end", "no_messages"]
@@ -117,10 +122,10 @@ Ending = Literal["cursor_repeats", "pages_without_end", "no_messages"]
 
 
 def idled(idle: int, count: int, *, advances: bool) -> int:
-    """How long a walk has met nothing new, behind a page of so many entries."""
+    """How long a walk has met nothing new, behind a page of so many entries; one may be just the cursor's own."""
     if advances:
         return 0
-    return idle + (1 if count == 0 else _REPEATS)
+    return idle + (1 if count <= 1 else _REPEATS)
 
 
 class Trail:
@@ -194,7 +199,8 @@ class Reached(Struct, frozen=True, kw_only=True):
 class _Sight(Struct, frozen=True, kw_only=True):
     """A page as it is weighed: its places in order, and whether the entry's last message is held, and where.
 
-    `ending`: why its cursor leads nowhere though it is not null; `stands`: the cursor came back with nothing behind it.
+    `ending`: why its cursor leads nowhere though it is not null; `stands`: nothing is behind it, as it came back
+    itself, or as last pages have cursors here.
     """
 
     page: Page
@@ -256,6 +262,8 @@ def _follow(checkpoint: ConversationCheckpoint, entry: Conversation, last: Key |
 
 def _tail(checkpoint: ConversationCheckpoint) -> Walk:
     """The cheapest walk to what is new: from the stored cursor, else backwards from the newest page."""
+    if checkpoint.top is None:
+        return Walk(direction="older", goal="probe")  # it was empty
     if checkpoint.tail_cursor is None:
         return Walk(direction="older", goal="join")
     return Walk(direction="newer", goal="fill", cursor=checkpoint.tail_cursor, joined=True)
@@ -290,7 +298,8 @@ def advance(
         low=min(filter(None, (walk.low, *places[:1])), default=None),
         idle=idled(walk.idle, len(places), advances=advances),
     )
-    stands = page.next_cursor is not None and page.next_cursor == walk.cursor and not advances and len(places) <= 1
+    repeats = page.next_cursor == walk.cursor or (checkpoint.open_ended and walk.idle >= _MOST_BEHIND_AN_END)
+    stands = page.next_cursor is not None and repeats and not advances and len(places) <= 1
     sight = _Sight(
         page=page,
         places=places,
@@ -362,6 +371,9 @@ def _forwards(checkpoint: ConversationCheckpoint, walk: Walk, sight: _Sight) -> 
         checkpoint,
         tail_cursor=(walk.joined and sight.page.next_cursor) or checkpoint.tail_cursor,  # never a cursor above a gap
         top=_highest(checkpoint.top, walk.high) if walk.joined else checkpoint.top,
+        open_ended=sight.page.next_cursor is not None
+        if any(message.id == sight.last_id for message in sight.page.messages)
+        else checkpoint.open_ended,
     )
     reached = _is_reached(checkpoint, walk, sight) if walk.seam is None else meets
     if walk.verify and sight.leads_on and not meets:

@@ -77,6 +77,10 @@ class BaseMirror:
         """The scopes that a whole mirror wants and the token lacks; none where the source knows no scopes."""
         return ()
 
+    def forget(self) -> None:
+        """Take nothing for known that an earlier poll has learned: the database may be another."""
+        self.identity = None
+
 
 @dataclass(slots=True, kw_only=True)
 class Mirror(BaseMirror):

@@ -4,9 +4,12 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from syncd.core.chats import (
+    UNPUBLISHED_SECONDS,
     ChatsUnchanged,
     ListsRead,
     RoundBegun,
@@ -21,6 +24,7 @@ from syncd.core.model import (
     Due,
     Identity,
     Instant,
+    Job,
     NotModified,
     Pace,
     Snapshot,
@@ -46,15 +50,24 @@ from syncd.protocols import SnapshotSource
 
 _T = TypeVar("_T")
 
+MORE_PAGES = "more_pages"
+"""Why what came whole so far is not: its answer speaks of more pages, which nobody knows how to ask for."""
+
 _MOST_IN_A_ROW = 5  # chats that the server failed on, one after the other: it is time to ask whether it is the server
 
 
 @dataclass(slots=True, kw_only=True)
 class SnapshotMirror(BaseMirror):
-    """An account whose source answers with whole chats."""
+    """An account whose source answers with whole chats; `known_jobs`: the list of them that was stored last."""
 
     source: SnapshotSource
     wanted: Wanted
+    known_jobs: SubjectList | None = None
+
+    def forget(self) -> None:
+        """Take nothing for known that an earlier poll has learned: the database may be another."""
+        BaseMirror.forget(self)
+        self.known_jobs = None
 
 
 class ChatPass(BasePass):
@@ -132,25 +145,22 @@ class ChatPass(BasePass):
         """Put off what failed while other things went well, with the reason, in the database and in the log."""
         if self._failed and self.answered == 0:
             await self.probe()
-        mirror = self.mirror
         for kind, subject_id, error in self._failed:
-            failed = SubjectFailed(
-                account=mirror.account,
-                now=self.now,
-                kind=kind,
-                subject_id=subject_id,
-                reason=error.reason,
-                request_id=error.request_id,
-            )
-            await self.apply(failed)
-            mirror.log(
-                "failure",
-                level="warning",
-                kind=kind,
-                subject_id=subject_id,
-                reason=error.reason,
-                request_id=error.request_id,
-            )
+            await self.fail(kind, subject_id, error.reason, error.request_id)
+
+    async def fail(self, kind: str, subject_id: str, reason: str, request_id: str | None = None) -> None:
+        """Put a subject off, with the reason, in the database and in the log."""
+        mirror = self.mirror
+        failed = SubjectFailed(
+            account=mirror.account,
+            now=self.now,
+            kind=kind,
+            subject_id=subject_id,
+            reason=reason,
+            request_id=request_id,
+        )
+        await self.apply(failed)
+        mirror.log("failure", level="warning", kind=kind, subject_id=subject_id, reason=reason, request_id=request_id)
 
     async def write_unchanged(self) -> None:
         """Let the chats rest that answered 304, all in one transaction."""
@@ -164,38 +174,70 @@ class ChatPass(BasePass):
 # Which jobs and candidates there are, and so which chats.
 
 
-async def read_lists(sync_pass: ChatPass, held: HeldAccount) -> None:
-    """Read every list, take up the chats it shows, and ask for those that are held and not listed."""
+async def read_lists(sync_pass: ChatPass, held: HeldAccount, *, everything: bool) -> bool:
+    """Read the jobs, and the candidates of those that are due; `everything`: of all.
+
+    Take up the chats that they show, and ask for those that are held and not listed. The answer is whether the list of
+    the jobs was whole.
+    """
     mirror = sync_pass.mirror
-    jobs = await sync_pass.ask(mirror.source.fetch_jobs)
-    sync_pass.note_well()
-    if held.account is not None and held.account.first_started_at is None:
-        nobody = Identity(user_id=None, scopes=None, server_time=jobs.server_time)
-        await sync_pass.apply(Identified(account=mirror.account, now=sync_pass.now, identity=nobody))
-    listed = await _note(sync_pass, jobs)
+    jobs = await _read_jobs(sync_pass, held, afresh=everything)
+    listed = {job.conversation_id for job in jobs.subjects if mirror.wanted.includes(job.conversation_id)}
     unread: set[str] = set()
     if mirror.wanted.candidates is None:
-        await sync_pass.each(jobs.subjects, lambda job: _read_candidates(sync_pass, job, listed, unread))
+        due = {id_ for _, id_ in await mirror.store.fetch_due(mirror.account, sync_pass.now, ["candidates"])}
+        wanted = [job for job in jobs.subjects if everything or job.row.id in due]
+        unread |= {job.row.id for job in jobs.subjects} - {job.row.id for job in wanted}
+        await sync_pass.each(wanted, lambda job: _read_candidates(sync_pass, job, listed, unread))
+    if not jobs.is_whole:
+        await sync_pass.fail("jobs", "all", MORE_PAGES)
+        return False
     read = ListsRead(
         account=mirror.account,
         now=sync_pass.now,
         wanted=mirror.wanted,
         listed=frozenset(listed),
+        jobs=frozenset(job.row.id for job in jobs.subjects),
         unread_jobs=frozenset(unread),
+        pace=sync_pass.pace,
+        everything=everything,
         server_time=jobs.server_time,
     )
     unlisted: tuple[str, ...] = await mirror.store.apply(read)
     await sync_pass.each(unlisted, lambda conversation_id: _ask_for(sync_pass, conversation_id))
+    return True
 
 
-async def _note(sync_pass: ChatPass, subject_list: SubjectList, list_of: str | None = None) -> set[str]:
-    """Store what a list names; the chats in it that are mirrored."""
+async def _read_jobs(sync_pass: ChatPass, held: HeldAccount, *, afresh: bool) -> SubjectList:
+    """Every job; one more request a poll, and without a body where none has changed since the last."""
+    mirror, known = sync_pass.mirror, sync_pass.mirror.known_jobs
+    etag = None if known is None or afresh else known.etag
+    answer = await sync_pass.ask(lambda: mirror.source.fetch_jobs(etag))
+    sync_pass.note_well()
+    if isinstance(answer, NotModified):
+        assert known is not None  # noqa: S101 - its ETag was sent
+        return replace(known, server_time=answer.server_time)
+    if held.account is not None and held.account.first_started_at is None:
+        nobody = Identity(user_id=None, scopes=None, server_time=answer.server_time)
+        await sync_pass.apply(Identified(account=mirror.account, now=sync_pass.now, identity=nobody))
+    await _note(sync_pass, answer, lists_candidates=mirror.wanted.candidates is None)
+    mirror.known_jobs = answer if answer.is_whole else None
+    return answer
+
+
+async def _note(sync_pass: ChatPass, subject_list: SubjectList, **how: Any) -> set[str]:
+    """Store what a list names; the chats in it that are mirrored. `how`: what SubjectsRead says beside it."""
     mirror = sync_pass.mirror
     ids = {subject.conversation_id for subject in subject_list.subjects}
     chats = frozenset(id_ for id_ in ids if mirror.wanted.includes(id_))
     await sync_pass.apply(
         SubjectsRead(
-            account=mirror.account, now=sync_pass.now, subjects=subject_list.subjects, chats=chats, list_of=list_of
+            account=mirror.account,
+            now=sync_pass.now,
+            subjects=subject_list.subjects,
+            chats=chats,
+            server_time=subject_list.server_time,
+            **how,
         )
     )
     return set(chats)
@@ -203,13 +245,19 @@ async def _note(sync_pass: ChatPass, subject_list: SubjectList, list_of: str | N
 
 async def _read_candidates(sync_pass: ChatPass, job: Subject, listed: set[str], unread: set[str]) -> None:
     source, job_id = sync_pass.mirror.source, job.row.id
+    published = isinstance(job.row, Job) and job.row.status == "published"
+    again_in = sync_pass.pace.idle_seconds if published else UNPUBLISHED_SECONDS
     try:
         subject_list = await sync_pass.ask(lambda: source.fetch_candidates(job_id))
     except FetchError as error:
         unread.add(job_id)
         await sync_pass.doubt("candidates", job_id, error)
-    else:
-        listed |= await _note(sync_pass, subject_list, list_of=job_id)
+        return
+    whole = subject_list.is_whole
+    listed |= await _note(sync_pass, subject_list, list_of=job_id, again_in=again_in, is_whole=whole)
+    if not whole:
+        unread.add(job_id)
+        await sync_pass.fail("candidates", job_id, MORE_PAGES)
 
 
 async def _ask_for(sync_pass: ChatPass, conversation_id: str) -> None:
@@ -269,8 +317,11 @@ async def _read_chat(sync_pass: ChatPass, due: Due) -> None:
     sync_pass.answered += 1
     if isinstance(answer, NotModified):
         sync_pass.unchanged.append(id_)
-    elif isinstance(await _compare(sync_pass, id_, answer, confirmed=False), Doubtful) and await exists(sync_pass, id_):
+        return
+    if isinstance(await _compare(sync_pass, id_, answer, confirmed=False), Doubtful) and await exists(sync_pass, id_):
         await _compare(sync_pass, id_, answer, confirmed=True)
+    if not answer.is_whole:
+        await sync_pass.fail("conversation", id_, MORE_PAGES)
 
 
 async def _compare(sync_pass: ChatPass, conversation_id: str, snapshot: Snapshot, *, confirmed: bool) -> object:
@@ -291,9 +342,6 @@ async def _compare(sync_pass: ChatPass, conversation_id: str, snapshot: Snapshot
 # The story of one poll over whole chats: which are there, which are due, look at each, and believe what is missing.
 
 
-_LISTS_SECONDS = 600.0  # how often it is asked which jobs and candidates there are
-
-
 async def poll_snapshot(mirror: SnapshotMirror, *, full: bool = False, manual: bool = False) -> PollResult:
     """One poll over every chat that is due, or over all of them when `full` or `manual`.
 
@@ -308,13 +356,12 @@ async def _look(sync_pass: ChatPass, *, full: bool, manual: bool) -> PassSummary
     await sync_pass.gate.resume()
     held = await mirror.store.fetch_account(mirror.account)
     first = held.account is not None and held.account.complete_since is None
-    compare = not first and (full or _is_reconcile_due(mirror, held))
+    compare = not first and (full or (_is_reconcile_due(mirror, held) and await _may_compare(mirror, manual=manual)))
     kind = "first_pass" if first else "reconcile" if compare else "sync" if manual else None
     async with recorded_run(mirror, kind):
-        if first or compare or manual or _are_lists_due(mirror, held):
-            await read_lists(sync_pass, held)
-        await _look_at_chats(sync_pass, held, everything=compare or manual, afresh=compare)
-    return PassSummary(busy=sync_pass.changed > 0)
+        whole = await read_lists(sync_pass, held, everything=first or compare or manual)
+        await _look_at_chats(sync_pass, everything=compare or manual, afresh=compare, compared=compare and whole)
+    return PassSummary(busy=sync_pass.changed > 0, complete=whole)
 
 
 def _is_reconcile_due(mirror: SnapshotMirror, held: HeldAccount) -> bool:
@@ -323,23 +370,22 @@ def _is_reconcile_due(mirror: SnapshotMirror, held: HeldAccount) -> bool:
     return due or held.account_checkpoint.reconciling_since is not None
 
 
-def _are_lists_due(mirror: SnapshotMirror, held: HeldAccount) -> bool:
-    last = held.account_checkpoint.discovered_at
-    return last is None or seconds_between(last, mirror.clock.now()) >= _LISTS_SECONDS
+async def _may_compare(mirror: SnapshotMirror, *, manual: bool) -> bool:
+    """Whether a reconcile may begin by itself: a list of jobs that was not whole is left alone for a while."""
+    failures = await mirror.store.fetch_failures(mirror.account)
+    return manual or failures.get(("jobs", "all"), "") <= mirror.clock.now()
 
 
-async def _look_at_chats(sync_pass: ChatPass, held: HeldAccount, *, everything: bool, afresh: bool) -> None:
+async def _look_at_chats(sync_pass: ChatPass, *, everything: bool, afresh: bool, compared: bool) -> None:
     """Look at each chat that is due, then say what of the failures and the losses is to be believed."""
     mirror = sync_pass.mirror
     begun = RoundBegun(
         account=mirror.account, now=sync_pass.now, wanted=mirror.wanted, everything=everything, afresh=afresh
     )
     due: Sequence[Due] = await mirror.store.apply(begun)
-    if held.account_checkpoint.trouble and not due:
-        await sync_pass.probe()  # a round that asks nothing must not end an outage
     await _look_at_each(sync_pass, due)
     await sync_pass.write_failures()
-    await sync_pass.apply(RoundEnded(account=mirror.account, now=sync_pass.now, compared=afresh))
+    await sync_pass.apply(RoundEnded(account=mirror.account, now=sync_pass.now, compared=compared))
 
 
 async def _look_at_each(sync_pass: ChatPass, due: Sequence[Due]) -> None:

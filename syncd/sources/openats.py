@@ -34,10 +34,13 @@ class OpenATS:
             return NotModified(server_time=answer.server_time)
         return parsed(answer, lambda answer: parse.parse_snapshot(answer, kind, id))
 
-    async def fetch_jobs(self) -> SubjectList:
-        """Every job of every status."""
+    async def fetch_jobs(self, etag: str | None = None) -> SubjectList | NotModified:
+        """Every job of every status; an unchanged list costs no body."""
         try:
-            return await self._get("/jobs", parse.parse_jobs)
+            answer = await self._client.get_json("/jobs", etag=etag)
+            if answer.is_unchanged:
+                return NotModified(server_time=answer.server_time)
+            return parsed(answer, parse.parse_jobs)
         except NotFoundError as error:
             raise ProtocolError(
                 "GET /jobs is not found: base_url must go up to and including /api",

@@ -12,7 +12,10 @@ def parse_snapshot(answer: Answer, kind: SubjectKind, id: str) -> Snapshot:
     """All messages of one chat (GET /chat/job/{id} and /chat/candidate/{id})."""
     messages = [parse_message(item, kind, chat_id(kind, id)) for item in parse_list(answer.body, ("data",))]
     return Snapshot(
-        messages=unique(messages, lambda message: message.id), etag=answer.etag, server_time=answer.server_time
+        messages=unique(messages, lambda message: message.id),
+        etag=answer.etag,
+        server_time=answer.server_time,
+        is_whole=_is_whole(answer.body),
     )
 
 
@@ -73,4 +76,20 @@ def parse_candidate(body: Any) -> Subject:
 
 def _parse_roster(answer: Answer, parse: Callable[[Any], Subject]) -> SubjectList:
     subjects = [parse(item) for item in parse_list(answer.body, ("data",))]
-    return SubjectList(subjects=unique(subjects, lambda subject: subject.row.id), server_time=answer.server_time)
+    return SubjectList(
+        subjects=unique(subjects, lambda subject: subject.row.id),
+        server_time=answer.server_time,
+        etag=answer.etag,
+        is_whole=_is_whole(answer.body),
+    )
+
+
+def _is_whole(body: Any) -> bool:
+    """Whether the answer is all there is: this server knows no pages, but a later one may say that there are more.
+
+    No document says how: what other servers call it is looked for beside `data`, and one level below.
+    """
+    if not isinstance(body, dict):
+        return True
+    beside = [body, *(value for name, value in body.items() if name != "data" and isinstance(value, dict))]
+    return not any(one.get(name) for one in beside for name in ("nextCursor", "next_cursor", "hasMore", "has_more"))

@@ -31,10 +31,18 @@ from syncd.core.chats import (
 )
 from syncd.core.model import Candidate, Chat, Conversation, Job, Message, Subject, parse_chat_id
 from syncd.core.observations import Observation
-from syncd.core.plan import Account, Plan
+from syncd.core.plan import Account, PendingTask, Plan
 from syncd.store import rows
 from syncd.store.apply import Transaction
-from syncd.store.load import load_account, load_account_checkpoint, load_failure, load_suspects
+from syncd.store.load import (
+    load_account,
+    load_account_checkpoint,
+    load_claims,
+    load_failure,
+    load_gone_owners,
+    load_pending,
+    load_suspects,
+)
 
 _chat = json.Decoder(Chat)
 
@@ -90,12 +98,23 @@ def load_round(connection: Connection, account: str) -> HeldRound:
         gone=frozenset(id_ for id_, _, gone_at in known if gone_at is not None),
         suspects=_suspects(connection, account, "conversation"),
         failing=_failing(connection, account),
+        listings=_listings(connection, account),
     )
 
 
-def load_roster(connection: Connection, account: str, subjects: Iterable[Subject]) -> HeldSubjects:
+def _listings(connection: Connection, account: str) -> dict[str, PendingTask]:
+    """The tasks to list the candidates of a job, by job."""
+    sql = "SELECT subject_id FROM _owed WHERE account = ? AND kind = 'candidates'"
+    ids = [id_ for (id_,) in connection.execute(sql, (account,))]
+    return load_pending(connection, account, "candidates", ids)
+
+
+def load_roster(
+    connection: Connection, account: str, subjects: Iterable[Subject], list_of: str | None = None
+) -> HeldSubjects:
     """The subjects that a list names, with their chats."""
     named = list(subjects)
+    of_jobs = [list_of] if list_of is not None else [s.row.id for s in named if s.kind == "job"]
     ids = [subject.conversation_id for subject in named]
     jobs = _by_id(connection, Job, account, (s.row.id for s in named if s.kind == "job"))
     candidates = _by_id(connection, Candidate, account, (s.row.id for s in named if s.kind == "candidate"))
@@ -108,6 +127,7 @@ def load_roster(connection: Connection, account: str, subjects: Iterable[Subject
         chats=_chats(connection, account, ids),
         suspects=_suspects(connection, account, "conversation"),
         failing=frozenset(_failing(connection, account)),
+        listings=load_pending(connection, account, "candidates", of_jobs),
     )
 
 
@@ -122,8 +142,11 @@ def load_chat(
         conversation=_by_id(connection, Conversation, account, [subject_id]).get(subject_id),
         chat=_chats(connection, account, [subject_id]).get(subject_id),
         failure=load_failure(connection, account, kind, subject_id),
+        pending=load_pending(connection, account, kind, [subject_id]).get(subject_id),
         messages=messages,
         suspects=_suspects(connection, account, "message") & messages.keys(),
+        claims=load_claims(connection, account, subject_id),
+        gone=load_gone_owners(connection, account, subject_id, messages),
     )
 
 
@@ -167,7 +190,7 @@ def _plan_snapshot(tx: Transaction, o: SnapshotRead) -> Plan:
 
 
 CHAT_PLANNERS: dict[type[Observation], Callable[[Transaction, Any], Plan]] = {
-    SubjectsRead: lambda tx, o: plan_subject_list(load_roster(tx.connection, o.account, o.subjects), o),
+    SubjectsRead: lambda tx, o: plan_subject_list(load_roster(tx.connection, o.account, o.subjects, o.list_of), o),
     ListsRead: lambda tx, o: plan_lists_read(load_round(tx.connection, o.account), o),
     RoundBegun: lambda tx, o: plan_round_begun(load_round(tx.connection, o.account), o),
     SnapshotRead: _plan_snapshot,

@@ -1,6 +1,6 @@
 """Read what a plan needs to know, in the transaction that will apply it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from sqlite3 import Connection
 from typing import Any
 
@@ -192,7 +192,6 @@ def load_conversation(
     pending = load_pending(connection, account, "conversation", [conversation_id]).get(conversation_id)
     checkpoint = None if state is None else _thread.decode(state[0])
     messages = _messages(connection, account, {*message_ids, *_named(pending, conversation)})
-    elsewhere = {m.conversation_id for m in messages.values() if m.conversation_id != conversation_id}
     newest = _newest_inbound(connection, account, conversation_id, checkpoint)
     return HeldConversation(
         account=known_account(connection, account),
@@ -206,14 +205,23 @@ def load_conversation(
         newest_inbound=newest,
         told=frozenset() if newest is None else _told(connection, account, newest.id),
         interview_looked_for=_interview_looked_for(connection, account, conversation),
-        claims=_claims(connection, account, conversation_id),
-        gone=fetch_ids(connection, _GONE, account, listed(elsewhere)) if elsewhere else frozenset(),
+        claims=load_claims(connection, account, conversation_id),
+        gone=load_gone_owners(connection, account, conversation_id, messages),
     )
 
 
 _GONE = (
     "SELECT id FROM conversations WHERE account = ? AND gone_at IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
 )
+
+
+def load_gone_owners(
+    connection: Connection, account: str, conversation_id: str, messages: Mapping[str, Message]
+) -> frozenset[str]:
+    """Which conversations beside this one hold some of the messages and are gone."""
+    others = {message.conversation_id for message in messages.values()} - {conversation_id}
+    return fetch_ids(connection, _GONE, account, listed(others)) if others else frozenset()
+
 
 _CLAIMS = """
 SELECT s.subject_id, s.conversation_id,
@@ -224,7 +232,7 @@ WHERE s.account = :account AND s.kind = 'claim' AND :id IN (s.conversation_id, m
 """
 
 
-def _claims(connection: Connection, account: str, conversation_id: str) -> dict[str, Claim]:
+def load_claims(connection: Connection, account: str, conversation_id: str) -> dict[str, Claim]:
     """The messages that the conversation and another one show."""
     found = connection.execute(_CLAIMS, {"account": account, "id": conversation_id}).fetchall()
     messages = _messages(connection, account, {row[0] for row in found}) if found else {}

@@ -10,7 +10,18 @@ from homes import Home
 from oracle import differences
 from syncd.simulator import Simulator
 
-SUMMARY = {"account", "state", "error", "retry_at", "exit_code", "requests", "bytes", "rows_written", "seconds"}
+SUMMARY = {
+    "account",
+    "state",
+    "error",
+    "retry_at",
+    "exit_code",
+    "requests",
+    "bytes",
+    "rows_written",
+    "seconds",
+    "failures",
+}
 
 
 def test_an_empty_machine_needs_two_variables(home: Home, sim: Simulator) -> None:
@@ -40,10 +51,16 @@ def test_waits_and_poison_leave_it_done(home: Home, sim: Simulator) -> None:
     assert (ended.code, set(account)) == (0, SUMMARY)
     assert account["seconds"] >= 1
     assert (account["state"], account["error"], account["retry_at"]) == ("ok", None, None)
+    assert account["failures"] == 1
     assert home.rows("SELECT kind, subject_id FROM failures") == [
         {"kind": "conversation", "subject_id": sim.world.longest()}
     ]
+    said = home.run("sync", "--db", deep)  # at once, though the next try is a minute away
+    assert "1 failure" in said.out
+    assert home.rows("SELECT tries FROM failures") == [{"tries": 2}]
     sim.faults.clear()
+    again = home.run("sync", "--json", "--db", deep)
+    assert (again.code, again.data["accounts"][0]["failures"]) == (0, 0)
     home.environ["SYNCD_CONFIG"] = str(home.path / "named.toml")
     (home.path / "named.toml").write_text('[accounts.opentrain]\nsource = "opentrain"\n', encoding="utf-8")
     assert home.run("sync", "--full", "--db", home.db).code == 0

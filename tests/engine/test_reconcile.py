@@ -1,11 +1,15 @@
 """A comparison of everything finds what leaves no sign, believes no large loss at once, and costs as a first pass."""
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rig import Rig, SteeredClock, settled_world
 from syncd.simulator import World
+from syncd.store import migrations
 
 pytestmark = pytest.mark.anyio
 LENGTHS = (4, 230, 2, 7, 30, 1, 9, 100, 101, 0)
@@ -329,3 +333,29 @@ class TestLossBesideWhatIsGone:
         await rig.poll(after=700)
         assert gone(rig) == 20
         assert rig.differences() == []
+
+
+def migrate(path: Path) -> None:
+    """Have everything proved again, as the migration does."""
+    (migration,) = Path(migrations.__path__[0]).glob("*_prove_again.sql")
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(migration.read_text(encoding="utf-8"))
+
+
+async def test_what_an_older_version_took_for_whole_is_proved_again(rig: Rig) -> None:
+    """After the migration everything is compared once, so that what was missed before is found."""
+    world = rig.sim.world
+    long = world.longest()
+    id_ = world.conversations[long].messages[3].id
+    world.delete_message(long, id_)
+    await rig.poll()
+    world.restore_message(long, id_)
+    await rig.poll()
+    assert len(rig.differences()) > 0
+    await rig.stop()
+    migrate(rig.path)
+    await rig.start()
+    await rig.quiet()
+    await rig.poll(after=60)
+    await rig.quiet()
+    assert rig.differences() == []

@@ -113,7 +113,7 @@ async def test_an_emptied_chat_is_not_gone(rig: TeamRig) -> None:
     for number in rig.team.chat("job", 1).messages:
         rig.team.hide("job", 1, number)
     await rig.poll(after=60)
-    assert rig.sim.requests.count(path="/jobs/1$") == 1
+    assert rig.sim.requests.count(path="^/api/jobs/1$") == 1
     assert rig.events() == []  # ten of forty messages: a large loss, which wants a second look
     await rig.poll(after=601)
     assert [e["kind"] for e in rig.new_events()] == ["message.deleted"] * 10

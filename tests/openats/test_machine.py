@@ -127,6 +127,20 @@ class TeamMachine(RuleBasedStateMachine):
         """Somebody has another name now."""
         self.team.rename_user(user, name)
 
+    @rule(job=st.integers(1, 2), status=st.sampled_from(["published", "closed"]), posted=st.booleans())
+    def apply_for(self, job: int, status: str, posted: bool) -> None:  # noqa: FBT001 - Hypothesis passes it by name
+        """Somebody applies for a job, perhaps for one that was just posted, and says something."""
+        self.team.change("job", job, status=status)
+        chosen = self.team.new_job(status=status) if posted else job
+        self.team.say("candidate", self.team.new_candidate(chosen), "hello")
+
+    @rule(chat=CHATS, name=st.sampled_from(["Ann", "Bob"]))
+    def call_otherwise(self, chat: tuple[str, int], name: str) -> None:
+        """A job or a candidate has another name."""
+        if self.is_there(chat):
+            fields: dict[str, Any] = {"title" if chat[0] == "job" else "firstName": name}
+            self.team.change(*chat, **fields)
+
     @rule(candidate=st.integers(1, 2))
     def delete_candidate(self, candidate: int) -> None:
         """A candidate is deleted, or restored from a backup."""
