@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -128,6 +129,18 @@ async def empty_page(exchange: Exchange) -> None:
     await _change(
         exchange, lambda answer: {key: [] if isinstance(value, list) else None for key, value in answer.items()}
     )
+
+
+def rewrite(pattern: bytes, into: bytes, count: int) -> Action:
+    """Other bytes in the right answer, which thereby is another version of itself."""
+
+    async def change(exchange: Exchange) -> None:
+        answer = await exchange.ask()
+        body, found = re.subn(pattern, lambda _: into, answer.body, count=count)
+        headers = [(name, value) for name, value in answer.headers if not found or name != b"etag"]
+        await exchange.deliver(Answer(answer.status, body, headers))
+
+    return change
 
 
 async def _change(exchange: Exchange, change: Callable[[Json], Json]) -> None:

@@ -89,6 +89,10 @@ class Faults:
         """Any body: bytes as they are, anything else as JSON."""
         return self.add("body", breakage.body(data, status), **match)
 
+    def rewrite(self, pattern: str, into: str, count: int = 0, **match: Any) -> Fault:
+        """The right answer, with `into` for each place (0), or the first `count`, where the pattern is found."""
+        return self.add("rewrite", breakage.rewrite(pattern.encode(), into.encode(), count), **match)
+
     def empty_object(self, **match: Any) -> Fault:
         """`{}` with 200."""
         return self.add("empty_object", breakage.body({}, 200), **match)
