@@ -11,23 +11,21 @@ from typing import Any
 from syncd import logs
 from syncd.config.credentials import resolve_headers, resolve_token, wants_token
 from syncd.config.models import Account, OpenATSAccount, OpenTrainAccount, Settings
-from syncd.core.model import Instant
-from syncd.core.snapshot import Wanted
+from syncd.core.model import Instant, Wanted
 from syncd.core.times import render_time
 from syncd.engine.account import BaseMirror, Log, Mirror, Policy
-from syncd.engine.snapshot_round import SnapshotMirror
+from syncd.engine.chats import SnapshotMirror
 from syncd.errors import DatabaseError, NoDatabaseError
 from syncd.holder import Holder, holding
 from syncd.ops.door import Progress, ask_holder, take_lock
-from syncd.ops.notify import Supervisor
-from syncd.ops.starting import stop_signals, until_open
-from syncd.ops.threads import DetachedThreads
+from syncd.ops.processes import DetachedThreads, stop_signals, until_open
+from syncd.ops.service import Supervisor
 from syncd.sources.http import PoliteClient
 from syncd.sources.openats import OpenATS
 from syncd.sources.opentrain import OpenTrain
 from syncd.store.apply import Recorded
-from syncd.store.opening import open_writer
-from syncd.store.writing import Announcer, StoreWriter
+from syncd.store.migrate import open_writer
+from syncd.store.writer import Announcer, StoreWriter
 from syncd.upkeep import keep_up
 
 _HOLDER_SECONDS = 5.0  # how long a holder may take to open or to close its door

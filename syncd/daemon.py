@@ -11,20 +11,16 @@ from typing import Any
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from syncd.config.models import Settings
-from syncd.core.health import HEALTHY
-from syncd.core.pacing import next_interval
-from syncd.core.times import seconds_between
-from syncd.engine.account import BaseMirror
-from syncd.engine.outcome import Outcome
+from syncd.core.account import HEALTHY
+from syncd.core.times import next_interval, seconds_between
+from syncd.engine.account import BaseMirror, PollResult
 from syncd.errors import ConfigError, StoreTroubleError, SyncdError
 from syncd.holder import Holder
-from syncd.ops.companion import Companion
-from syncd.ops.notify import Supervisor
-from syncd.ops.service import Meter, Outlets, Service, Wishes
-from syncd.ops.starting import ignore_signal, until_taken
+from syncd.ops.processes import ChildProcess, ignore_signal, until_taken
+from syncd.ops.service import Meter, Outlets, Service, Supervisor, Wishes
 from syncd.publish.address import follow_words, name_target
 from syncd.sources.heartbeat import send_heartbeat
-from syncd.store.figures import measure_files, read_figures, read_target_figures
+from syncd.store.read import measure_files, read_figures, read_target_figures
 from syncd.upkeep import keep_up
 
 _AFTER_A_BUG_SECONDS = 60.0
@@ -53,7 +49,7 @@ class Daemon:
         self.service = _build_service(supervisor, self)
         self._reload = reload
         self._reloading = asyncio.Lock()
-        self._publishing = Companion("publish", self)
+        self._publishing = ChildProcess("publish", self)
         self._polls: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         # A poll that comes late is still wanted, and wanted once.
@@ -93,7 +89,7 @@ class Daemon:
             held = await self.holder.store.fetch_account(name)
         except StoreTroubleError:
             return 0.0  # the poll says it
-        until = held.memo.limited_until
+        until = held.account_checkpoint.limited_until
         if until is None or held.account is None or held.account.state in HEALTHY:
             return 0.0
         return max(0.0, seconds_between(self.holder.clock.now(), until))
@@ -102,7 +98,7 @@ class Daemon:
         """Place the account's next poll, in seconds from now."""
         due = datetime.now(UTC) + timedelta(seconds=delay)
         self._scheduler.add_job(self._begin, "date", run_date=due, args=[name], id=name, replace_existing=True)
-        self.service.signs.wait(name, self.clock.monotonic() + delay)
+        self.service.poll_stats.wait(name, self.clock.monotonic() + delay)
 
     async def _begin(self, name: str) -> None:
         """Poll beside the scheduler, so that a stop can break the poll off."""
@@ -110,7 +106,7 @@ class Daemon:
         if running is not None and not running.done():
             return  # its end places the next one
         if name in self.holder.mirrors and not self.stopping.is_set():
-            self.service.signs.begin(name)
+            self.service.poll_stats.begin(name)
             self._polls[name] = asyncio.get_running_loop().create_task(self._poll(name))
 
     async def _poll(self, name: str) -> None:
@@ -118,10 +114,10 @@ class Daemon:
         try:
             outcome = await self.holder.poll(name)
             delay = self._delay(name, outcome)
-            state, retry_at, seconds = outcome.verdict.state, outcome.verdict.retry_at, outcome.cost.seconds
+            state, retry_at, seconds = outcome.account_state.state, outcome.account_state.retry_at, outcome.cost.seconds
             if state != "paused":
                 with suppress(StoreTroubleError):  # the next poll meets the same, and says it
-                    self.service.signs.unread = await self.holder.store.count_unread()
+                    self.service.poll_stats.unread = await self.holder.store.count_unread()
         except SyncdError as error:
             self.log("poll.failed", level="error", account=name, error=str(error))
         except Exception as error:  # noqa: BLE001 - a mistake of ours in one account must not stop the others
@@ -130,10 +126,10 @@ class Daemon:
             self.schedule(name, delay)
             self.service.note_poll(name, state=state, retry_at=retry_at, seconds=seconds)
 
-    def _delay(self, name: str, outcome: Outcome) -> float:
+    def _delay(self, name: str, outcome: PollResult) -> float:
         policy = self.holder.mirrors[name].policy
-        if outcome.verdict.retry_at is not None:
-            return max(0.0, seconds_between(self.holder.clock.now(), outcome.verdict.retry_at))
+        if outcome.account_state.retry_at is not None:
+            return max(0.0, seconds_between(self.holder.clock.now(), outcome.account_state.retry_at))
         interval = self.holder.intervals.get(name, policy.poll_seconds)
         self.holder.intervals[name] = next_interval(
             interval, busy=outcome.busy, poll_seconds=policy.poll_seconds, idle_seconds=policy.idle_seconds
@@ -162,7 +158,7 @@ class Daemon:
         before = dict(self.holder.mirrors)
         await self._break_off([name for name in before if settings.accounts.get(name) != before[name].settings])
         await until_taken(partial(self.holder.configure, settings), self.clock, self.service.say_waiting)
-        self.service.signs.keep_only(list(self.holder.mirrors))
+        self.service.poll_stats.keep_only(list(self.holder.mirrors))
         for name, mirror in self.holder.mirrors.items():
             if before.get(name) is not mirror:
                 self.schedule(name, await self._first_delay(name))
@@ -190,8 +186,8 @@ class Daemon:
 
     def read_meters(self) -> dict[str, Meter]:
         """Every account's meter; called from other threads too."""
-        rest = self.holder.rest.until
-        return {name: _read_meter(mirror, rest) for name, mirror in list(self.holder.mirrors.items())}
+        declared_pause = self.holder.declared_pause.until
+        return {name: _read_meter(mirror, declared_pause) for name, mirror in list(self.holder.mirrors.items())}
 
     def poll_soon(self) -> None:
         """Connect anew, and poll at once whatever is not told to wait."""

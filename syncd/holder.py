@@ -7,24 +7,22 @@ from dataclasses import asdict
 from typing import Any
 
 from syncd.config.models import Account, Settings
-from syncd.config.names import check_names
+from syncd.config.places import check_names
 from syncd.core.observations import Accepted, Opened, Removed
 from syncd.core.plan import PollCost
-from syncd.engine.account import BaseMirror, Log, Mirror
-from syncd.engine.outbox import Courier, Desk
-from syncd.engine.outcome import Outcome
-from syncd.engine.polling import poll_any
-from syncd.engine.sending import VERBS as SENDING
-from syncd.engine.sending import Verb as SendingVerb
-from syncd.engine.sending import deliver
+from syncd.engine.account import BaseMirror, Log, Mirror, PollResult
+from syncd.engine.outbox import VERBS as SENDING
+from syncd.engine.outbox import OutboxSender, SendTurn, deliver
+from syncd.engine.outbox import Verb as SendingVerb
+from syncd.engine.poll import poll_any
 from syncd.errors import StoreTroubleError, SyncdError, UsageError
 from syncd.ops.disk import check_disk, is_log_too_long
 from syncd.ops.door import Door, Progress
-from syncd.ops.rest import Rest
+from syncd.ops.processes import DeclaredPause
 from syncd.protocols import Clock
-from syncd.store.errands import ERRANDS, REWRITING, run_errand
-from syncd.store.health import empty_log
-from syncd.store.writing import StoreWriter
+from syncd.store.commands import REWRITING, STORE_COMMANDS, run_store_command
+from syncd.store.database import empty_log
+from syncd.store.writer import StoreWriter
 
 Build = Callable[[Account], BaseMirror]
 
@@ -46,11 +44,11 @@ class Holder:
         self.intervals: dict[str, float] = {}
         self.door = Door(settings.db_path, self.serve, group_read=settings.store.group_read)
         self.poll_soon: Callable[[str], None] = lambda _: None
-        self.rest = Rest(settings.db_path, clock)
+        self.declared_pause = DeclaredPause(settings.db_path, clock)
         self._build = build
         self._file = store.files_used
         self._turns: dict[str, asyncio.Lock] = {}
-        self._desks: dict[str, Desk] = {}
+        self._send_turns: dict[str, SendTurn] = {}
 
     async def configure(self, settings: Settings) -> None:
         """Take up the accounts that are configured, and let go of the others; the rows of both stay."""
@@ -78,7 +76,7 @@ class Holder:
         """What keeps an account to one poll at a time."""
         return self._turns.setdefault(name, asyncio.Lock())
 
-    async def poll(self, name: str, *, full: bool = False, manual: bool = False) -> Outcome:
+    async def poll(self, name: str, *, full: bool = False, manual: bool = False) -> PollResult:
         """One poll of one account, by itself."""
         async with self.turn(name):
             mirror = self.mirrors.get(name)
@@ -86,13 +84,15 @@ class Holder:
                 raise SyncdError(f"account {name} is no longer configured; it was removed meanwhile")
             await self._take_up_file()
             outcome = await poll_any(mirror, full=full, manual=manual)
-            paused = outcome.verdict.state == "paused"
+            paused = outcome.account_state.state == "paused"
             if outcome.trouble is None:  # also what a crash left without its line
                 with suppress(StoreTroubleError):  # the next poll meets the same, and says it
                     await self.store.sum_up_history(name)
-            self.log("poll", level="debug", account=name, state=outcome.verdict.state, requests=outcome.cost.requests)
+            self.log(
+                "poll", level="debug", account=name, state=outcome.account_state.state, requests=outcome.cost.requests
+            )
         if isinstance(mirror, Mirror) and not paused:
-            await deliver(Courier(mirror, self._desk(name)), healthy=outcome.trouble is None)
+            await deliver(OutboxSender(mirror, self._send_turn(name)), healthy=outcome.trouble is None)
         return outcome
 
     async def _take_up_file(self) -> None:
@@ -106,17 +106,17 @@ class Holder:
             if is_log_too_long(self.settings.db_path):
                 await self.store.read(empty_log)
 
-    def courier(self, name: str) -> Courier:
+    def outbox_sender(self, name: str) -> OutboxSender:
         """Who sends for the account; UsageError where there is no such account, or it only can be read."""
         check_names([name], self.mirrors)
         mirror = self.mirrors[name]
         if not isinstance(mirror, Mirror):
             raise UsageError(f"account {name} is an OpenATS, which syncd only reads; write in its own pages")
-        return Courier(mirror, self._desk(name))
+        return OutboxSender(mirror, self._send_turn(name))
 
-    def _desk(self, name: str) -> Desk:
+    def _send_turn(self, name: str) -> SendTurn:
         """What keeps an account to one message at a time, however often its configuration changes."""
-        return self._desks.setdefault(name, Desk())
+        return self._send_turns.setdefault(name, SendTurn())
 
     async def serve(self, command: str, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """Do what somebody asks for, whether through the door or in this very process."""
@@ -165,13 +165,13 @@ async def sync(holder: Holder, arguments: dict[str, Any], progress: Progress) ->
     return {"accounts": [_summary(name, task) for name, task in passes.items()]}
 
 
-def _summary(name: str, task: "asyncio.Task[Outcome]") -> dict[str, Any]:
+def _summary(name: str, task: "asyncio.Task[PollResult]") -> dict[str, Any]:
     """An account's part of the summary; it has the same keys whatever happened."""
     cost, state, retry_at = PollCost(), "paused", None
     trouble: SyncdError | None
     try:
         outcome = task.result()
-        cost, state, retry_at = outcome.cost, outcome.verdict.state, outcome.verdict.retry_at
+        cost, state, retry_at = outcome.cost, outcome.account_state.state, outcome.account_state.retry_at
         trouble = outcome.trouble
     except SyncdError as error:
         trouble = error
@@ -208,13 +208,13 @@ async def accept(holder: Holder, arguments: dict[str, Any], progress: Progress) 
 Verb = Callable[[Holder, dict[str, Any], Progress], Awaitable[dict[str, Any]]]
 
 
-def _errand(name: str) -> Verb:
+def _store_command(name: str) -> Verb:
     """What needs nothing but the database, done on its one writing connection between transactions."""
 
     async def serve(holder: Holder, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         del progress
-        with holder.rest.declared() if name in REWRITING else nullcontext():
-            return dict(await holder.store.read(lambda it: run_errand(it, name, arguments, holder.clock.now())))
+        with holder.declared_pause.declared() if name in REWRITING else nullcontext():
+            return dict(await holder.store.read(lambda it: run_store_command(it, name, arguments, holder.clock.now())))
 
     return serve
 
@@ -224,7 +224,7 @@ def _sending(verb: SendingVerb) -> Verb:
 
     async def serve(holder: Holder, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         name = str(arguments["account"])
-        answer = await verb(holder.courier(name), arguments, progress)
+        answer = await verb(holder.outbox_sender(name), arguments, progress)
         if arguments.get("later"):
             holder.poll_soon(name)
         return answer
@@ -242,7 +242,7 @@ async def tell_refused(holder: Holder, arguments: dict[str, Any], progress: Prog
 
 
 VERBS: dict[str, Verb] = {"sync": sync, "accept": accept, "refused": tell_refused} | {
-    name: _errand(name) for name in ERRANDS
+    name: _store_command(name) for name in STORE_COMMANDS
 }
 VERBS |= {name: _sending(verb) for name, verb in SENDING.items()}
 """What a holder does for others, by the name it is asked for."""

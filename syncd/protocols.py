@@ -5,12 +5,25 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from syncd.core.answers import ChangePage, Dossier, DossierPage, EntryPage, Identity, JobPage, Page, Transcript
-from syncd.core.held import HeldAccount
-from syncd.core.model import Instant, Message
-from syncd.core.observations import Observation
-from syncd.core.outgoing import Outgoing
-from syncd.core.snapshot import NotModified, Roster, Snapshot, Subject, SubjectKind
+from syncd.core.model import (
+    ChangePage,
+    EntryPage,
+    Identity,
+    Instant,
+    JobPage,
+    Message,
+    NotModified,
+    Outgoing,
+    Page,
+    ProposalPage,
+    ProposalWithCandidate,
+    Snapshot,
+    Subject,
+    SubjectKind,
+    SubjectList,
+    Transcript,
+)
+from syncd.core.observations import HeldAccount, Observation
 
 Direction = Literal["older", "newer"]
 
@@ -100,7 +113,7 @@ class PagedSource(Source, ChangeFeed, Protocol):
     async def fetch_messages(self, conversation_id: str, direction: Direction, cursor: str | None) -> Page:
         """A page of one conversation's messages."""
 
-    async def fetch_proposal(self, proposal_id: str) -> Dossier:
+    async def fetch_proposal(self, proposal_id: str) -> ProposalWithCandidate:
         """A proposal with its candidate."""
 
     async def fetch_interview(self, proposal_id: str) -> Transcript:
@@ -109,7 +122,7 @@ class PagedSource(Source, ChangeFeed, Protocol):
     async def fetch_jobs(self, cursor: str | None) -> JobPage:
         """A page of the owner's jobs."""
 
-    async def fetch_job_proposals(self, job_id: str, cursor: str | None) -> DossierPage:
+    async def fetch_job_proposals(self, job_id: str, cursor: str | None) -> ProposalPage:
         """A page of one job's proposals, newest first."""
 
 
@@ -119,13 +132,13 @@ class SnapshotSource(Source, Protocol):
     async def fetch_chat(self, kind: SubjectKind, id: str, etag: str | None) -> Snapshot | NotModified:
         """All messages of one chat; NotModified when it still is what `etag` names."""
 
-    async def fetch_jobs(self) -> Roster:
+    async def fetch_jobs(self) -> SubjectList:
         """Every job; as the server must answer this whatever it holds, it also tells an outage from one bad id."""
 
     async def fetch_job(self, id: str) -> Subject:
         """One job; NotFoundError when there is none."""
 
-    async def fetch_candidates(self, job_id: str) -> Roster:
+    async def fetch_candidates(self, job_id: str) -> SubjectList:
         """The candidates of one job."""
 
     async def fetch_candidate(self, id: str) -> Subject:

@@ -10,7 +10,7 @@ import pytest
 
 from indexed import note_texts
 from syncd.cli.main import run_command
-from syncd.store.opening import open_writer
+from syncd.store.migrate import open_writer
 
 WHEN = "2026-03-0{day}T10:00:00.000Z"
 STAMPS = {"first_seen_at": WHEN.format(day=1), "changed_at": WHEN.format(day=1), "change_id": 1}

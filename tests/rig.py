@@ -13,15 +13,14 @@ from msgspec.structs import replace
 
 from oracle import differences
 from syncd.core.observations import Opened
-from syncd.engine.account import Mirror, Policy
-from syncd.engine.outcome import Outcome
+from syncd.engine.account import Mirror, Policy, PollResult
 from syncd.engine.poll import poll
 from syncd.simulator import Simulator, World
 from syncd.sources.http import Manners, PoliteClient
 from syncd.sources.opentrain import OpenTrain
 from syncd.store.apply import Recorded
-from syncd.store.opening import open_writer
-from syncd.store.writing import StoreWriter
+from syncd.store.migrate import open_writer
+from syncd.store.writer import StoreWriter
 
 Row = dict[str, Any]
 QUICK = Manners(connect_timeout=2, read_timeout=2, deadline=5)
@@ -112,7 +111,7 @@ class Rig:
         await self.stop()
         await self.start()
 
-    async def poll(self, *, full: bool = False, after: float = 15.0) -> Outcome:
+    async def poll(self, *, full: bool = False, after: float = 15.0) -> PollResult:
         """One poll, `after` seconds later; the request log and `new_events` begin anew."""
         self.clock.advance(after)
         self.sim.requests.clear()

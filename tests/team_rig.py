@@ -5,16 +5,15 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from rig import QUICK, Announcements, Rig
+from syncd.core.model import Wanted
 from syncd.core.observations import Opened
-from syncd.core.snapshot import Wanted
-from syncd.engine.outcome import Outcome
-from syncd.engine.snapshot import poll_snapshot
-from syncd.engine.snapshot_round import SnapshotMirror
+from syncd.engine.account import PollResult
+from syncd.engine.chats import SnapshotMirror, poll_snapshot
 from syncd.simulator import Team
 from syncd.sources.http import PoliteClient
 from syncd.sources.openats import OpenATS
-from syncd.store.opening import open_writer
-from syncd.store.writing import StoreWriter
+from syncd.store.migrate import open_writer
+from syncd.store.writer import StoreWriter
 from team_oracle import team_differences
 
 
@@ -58,7 +57,7 @@ class TeamRig(Rig):
         await self.chats.source.close()
         await self.store.close()
 
-    async def poll(self, *, full: bool = False, manual: bool = False, after: float = 15.0) -> Outcome:
+    async def poll(self, *, full: bool = False, manual: bool = False, after: float = 15.0) -> PollResult:
         """One poll, `after` seconds later; the request log and `new_events` begin anew."""
         self.clock.advance(after)
         self.sim.requests.clear()

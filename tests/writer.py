@@ -4,8 +4,7 @@ from collections import Counter
 from typing import Any
 
 from rig import Rig, Row
-from syncd.engine.outbox import Courier, Desk
-from syncd.engine.sending import VERBS, deliver
+from syncd.engine.outbox import VERBS, OutboxSender, SendTurn, deliver
 
 
 class Writer:
@@ -15,16 +14,16 @@ class Writer:
         self.rig, self.sim, self.clock = rig, rig.sim, rig.clock
         self.conversation_id = conversation_id
         self.progress: list[Row] = []
-        self.desk = Desk()
+        self.send_turn = SendTurn()
 
     @property
-    def courier(self) -> Courier:
+    def outbox_sender(self) -> OutboxSender:
         """The account's courier, in this process."""
-        return Courier(self.rig.mirror, self.desk)
+        return OutboxSender(self.rig.mirror, self.send_turn)
 
     async def ask(self, verb: str, **arguments: Any) -> Row:
         """What a verb answers."""
-        return await VERBS[verb](self.courier, arguments, self.progress.append)
+        return await VERBS[verb](self.outbox_sender, arguments, self.progress.append)
 
     async def send(self, text: str, *, to: str | None = None, **arguments: Any) -> Row:
         """Send one message."""
@@ -33,12 +32,12 @@ class Writer:
     async def restart(self) -> None:
         """Be another process on the same database."""
         await self.rig.restart()
-        self.desk = Desk()
+        self.send_turn = SendTurn()
 
     async def poll(self, after: float = 15.0) -> None:
         """One poll with what follows it."""
         outcome = await self.rig.poll(after=after)
-        await deliver(self.courier, healthy=outcome.trouble is None)
+        await deliver(self.outbox_sender, healthy=outcome.trouble is None)
 
     def row(self, id_: int) -> Row:
         """A row of the outbox."""

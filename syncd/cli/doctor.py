@@ -3,30 +3,34 @@
 import asyncio
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from threading import Timer
+from typing import TYPE_CHECKING, Any
 
 from syncd.app import RealClock, build_client
-from syncd.cli.database import find_database
-from syncd.cli.doctor_target import examine_target
-from syncd.cli.live import read_accounts_now
-from syncd.cli.options import Places
+from syncd.cli.options import Places, find_database, read_accounts_now
+from syncd.cli.publishing import connect_target
 from syncd.config.load import load
 from syncd.config.models import Account, OpenATSAccount, Settings
 from syncd.core.times import after, seconds_between
 from syncd.errors import AuthError, ForbiddenError, NotFoundError, SyncdError
 from syncd.ops import doctor as ops
 from syncd.ops.disk import measure_free
-from syncd.ops.doctor import Finding
-from syncd.ops.doctor_host import judge_permissions
-from syncd.ops.locks import find_holder, find_readers, find_writers
+from syncd.ops.doctor import Finding, judge_permissions, judge_target, problem
+from syncd.ops.door import find_holder, find_readers, find_writers
+from syncd.publish.address import name_target
 from syncd.sources.http import PoliteClient
 from syncd.sources.openats import OpenATS
 from syncd.sources.opentrain import OpenTrain
 from syncd.sources.specification import fetch_specification, find_differences
-from syncd.store.figures import measure_files
-from syncd.store.health import describe_schema, find_damage
-from syncd.store.read import read_failing, reading
+from syncd.store.database import describe_schema, find_damage
+from syncd.store.published import ChangedRows
+from syncd.store.read import measure_files, read_failing, reading
+
+if TYPE_CHECKING:  # slow to import, and only wanted where something is published
+    from syncd.config.models import PublishSettings
+    from syncd.publish.target import TargetStatus
 
 _PATIENCE_SECONDS = 20.0
 
@@ -186,3 +190,39 @@ def as_json(findings: list[Finding]) -> Mapping[str, Any]:
 
 def _as_dict(finding: Finding) -> Mapping[str, Any]:
     return {name: getattr(finding, name) for name in ("check", "account", "verdict", "text", "advice")}
+
+
+# What the doctor finds where the mirror is published.
+
+
+_TARGET_SECONDS = 20.0
+
+
+def examine_target(places: Places, wanted: "PublishSettings | None") -> list[Finding]:
+    """Whether it is reached, and how far it is; nothing where nothing is to be published, or nothing is there to be."""
+    if wanted is None:
+        return []
+    try:
+        changes = ChangedRows(find_database(places))
+    except SyncdError:
+        return []  # said already
+    try:
+        with closing(changes):
+            found = _look(changes, wanted)
+    except SyncdError as error:
+        return [problem("publish", str(error))]
+    refusals = [str(refusal) for refusal in found.refusals]
+    return judge_target(name_target(wanted.url, wanted.schema_name), found.version, found.behind, refusals)
+
+
+def _look(changes: ChangedRows, wanted: "PublishSettings") -> "TargetStatus":
+    with closing(connect_target(wanted)) as line, changes.look() as snapshot:
+        from syncd.publish.target import read_target_status
+
+        timeouts = Timer(_TARGET_SECONDS, line.cut, [f"has not answered for {_PATIENCE_SECONDS:.0f} s"])
+        timeouts.daemon = True
+        timeouts.start()
+        try:
+            return read_target_status(line, snapshot)
+        finally:
+            timeouts.cancel()

@@ -7,17 +7,23 @@ from typing import Annotated, Any
 
 import typer
 
-from syncd.cli.changing import run_errand
-from syncd.cli.database import check_account, find_database
-from syncd.cli.options import AccountOption, JsonOption, Places, new_family, with_places
+from syncd.cli.monitoring import await_removal
+from syncd.cli.options import (
+    AccountOption,
+    JsonOption,
+    Places,
+    check_account,
+    find_database,
+    new_family,
+    run_holder_command,
+    with_places,
+)
 from syncd.cli.reading import complete_conversation
-from syncd.cli.render import print_json
-from syncd.cli.safe import make_safe
-from syncd.cli.targets import await_removal
+from syncd.cli.terminal import make_safe, print_json
 from syncd.errors import SyncdError, UsageError
-from syncd.store.erase_preview import find_owners, preview
+from syncd.store.database import open_reader
+from syncd.store.erase import find_owners, preview
 from syncd.store.read import reading
-from syncd.store.reading import open_reader
 
 app = new_family()
 
@@ -63,7 +69,7 @@ def purge(  # noqa: PLR0913 - each is an option of the command
         planned = preview(database, words)
     if not dry_run and not yes:
         _ask(planned, words)
-    answer = planned if dry_run else run_errand(places, path, "purge", words)
+    answer = planned if dry_run else run_holder_command(places, path, "purge", words)
     answer["published"] = [] if dry_run else await_removal(path, _PUBLISH_SECONDS)
     if as_json:
         print_json(answer | {"dry_run": dry_run})

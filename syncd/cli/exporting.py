@@ -9,17 +9,14 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from syncd.cli.database import find_database
-from syncd.cli.options import JsonOption, Places, new_family, with_places
-from syncd.cli.render import print_json
-from syncd.cli.safe import make_safe
+from syncd.cli.options import JsonOption, Places, find_database, new_family, with_places
+from syncd.cli.terminal import make_safe, print_json
 from syncd.core.times import render_time
 from syncd.errors import UsageError
-from syncd.reports.export import Format, Snapshot, as_dict, write_export
-from syncd.reports.relations import Column, Relation, Rows, type_of
-from syncd.store.identity import fetch_version
-from syncd.store.read import Connection, open_snapshot
-from syncd.store.snapshot_reading import Source, read_change_id, read_source, read_sources
+from syncd.reports.export import Column, ExportSnapshot, Format, Relation, Rows, as_dict, type_of, write_export
+from syncd.store.database import Connection, fetch_version
+from syncd.store.published import PublicRelation, read_change_id, read_relation, read_relations
+from syncd.store.read import open_snapshot
 
 SinceOption = Annotated[
     int | None,
@@ -72,11 +69,11 @@ def export(
     typer.echo(f"{make_safe(str(folder))}: {len(manifest.files)} files, {rows:,} rows, up to change {newest}")
 
 
-def _take_snapshot(database: Connection, since: int | None) -> Snapshot:
+def _take_snapshot(database: Connection, since: int | None) -> ExportSnapshot:
     newest = read_change_id(database)
     if since is not None and since > newest:
         raise UsageError(f"--since {since} lies ahead: the last transaction is {newest}; is this another database?")
-    return Snapshot(
+    return ExportSnapshot(
         change_id=newest,
         schema_version=fetch_version(database),
         exported_at=render_time(datetime.now(UTC)),
@@ -86,10 +83,10 @@ def _take_snapshot(database: Connection, since: int | None) -> Snapshot:
 
 
 def _relations(database: Connection, since: int | None) -> Iterator[tuple[Relation, Rows]]:
-    for source in read_sources(database, deletions=since is not None):
-        yield _relation(source), read_source(database, source, since)
+    for source in read_relations(database, deletions=since is not None):
+        yield _relation(source), read_relation(database, source, since)
 
 
-def _relation(source: Source) -> Relation:
+def _relation(source: PublicRelation) -> Relation:
     columns = tuple(Column(name, type_of(name, declared)) for name, declared in source.columns)
     return Relation(name=source.name, kind=source.kind, columns=columns)

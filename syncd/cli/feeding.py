@@ -1,5 +1,7 @@
 """Following what happens: events."""
 
+import json
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -9,15 +11,21 @@ from typing import Annotated, Any
 
 import typer
 
-from syncd.cli.changing import run_errand
-from syncd.cli.database import check_account, find_database
-from syncd.cli.feed_command import run_on
-from syncd.cli.options import AccountOption, JsonOption, Places, new_family, with_places
-from syncd.cli.render import print_json_line
+from syncd.cli.options import (
+    AccountOption,
+    JsonOption,
+    Places,
+    check_account,
+    find_database,
+    new_family,
+    run_holder_command,
+    with_places,
+)
+from syncd.cli.terminal import print_json_line
 from syncd.errors import SyncdError, UsageError
-from syncd.store.claims import claiming
-from syncd.store.feed import Choice, Look, read_consumer, read_feed, read_version, retry_wait
-from syncd.store.read import Database, open_feed
+from syncd.store.database import Database
+from syncd.store.feed import Choice, FeedPage, claiming, read_consumer, read_events, read_version, retry_wait
+from syncd.store.read import open_feed
 
 _LOOK_SECONDS = 0.2
 """How often a follower asks whether anything was committed: it costs one number, no page."""
@@ -80,7 +88,7 @@ def events(  # noqa: PLR0913 - each is an option of the command
 def _claiming(places: Places, path: Path, consumer: str | None) -> AbstractContextManager[None]:
     if consumer is None:
         return nullcontext()
-    return claiming(path, consumer, lambda: run_errand(places, path, "claim", {"name": consumer}))
+    return claiming(path, consumer, lambda: run_holder_command(places, path, "claim", {"name": consumer}))
 
 
 def _check_words(
@@ -104,11 +112,11 @@ def _check_words(
         raise UsageError("--from-start is for a new --consumer")
 
 
-def watch(database: Database, place: int, choice: Choice, *, follow: bool) -> Iterator[Look]:
+def watch(database: Database, place: int, choice: Choice, *, follow: bool) -> Iterator[FeedPage]:
     """Each look at the feed that brought lines; with `follow` it waits for the next commit and never ends."""
     while True:
         version = read_version(database)
-        look = read_feed(database, place, choice)
+        look = read_events(database, place, choice)
         if look.lines:
             yield look
         place = look.place
@@ -130,7 +138,7 @@ class Reader:
         self._name = name
         self._from_start = from_start
 
-    def print(self, look: Look) -> None:
+    def print(self, look: FeedPage) -> None:
         """Write the lines out, then keep the place."""
         for line in look.lines:
             print_json_line(line)
@@ -138,7 +146,7 @@ class Reader:
         self._place = look.place
         self._keep()
 
-    def run(self, command: list[str], look: Look, *, follow: bool) -> None:
+    def run(self, command: list[str], look: FeedPage, *, follow: bool) -> None:
         """Run the command for each line in turn; SyncdError when it keeps failing and nobody follows."""
         for line in look.lines:
             tries = 0
@@ -157,4 +165,28 @@ class Reader:
         if self._name is None:
             return {}
         words = {"name": self._name, "event_id": self._place, "from_start": self._from_start} | error
-        return run_errand(self._places, self._database, "consumer", words)
+        return run_holder_command(self._places, self._database, "consumer", words)
+
+
+# Run somebody's command on an event.
+
+
+def run_on(command: list[str], line: dict[str, Any]) -> str | None:
+    """Give the event to the command on standard input; what went wrong in one line, or None.
+
+    The command may leave its input unread. Raises UsageError when it can't be started at all.
+    """
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - the user's own command
+    except OSError as error:
+        raise UsageError(f"{command[0]} can't be run: {error.strerror}") from error
+    try:
+        process.communicate((json.dumps(line, ensure_ascii=False) + "\n").encode(errors="surrogatepass"))
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if process.returncode == 0:
+        return None
+    how = f"ended with {process.returncode}" if process.returncode > 0 else f"was ended by signal {-process.returncode}"
+    return f"{command[0]} {how}"

@@ -13,23 +13,21 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from syncd.cli.options import ConfigOption, DatabaseOption, Places, new_family
-from syncd.cli.safe import make_safe
+from syncd.cli.terminal import make_safe
 from syncd.errors import SyncdError
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "syncd.cli.running": ("run", "sync", "accept"),
-    "syncd.cli.monitor": ("status", "check"),
+    "syncd.cli.monitoring": ("status", "check"),
     "syncd.cli.reading": ("inbox", "thread", "sql"),
-    "syncd.cli.simulating": ("simulate",),
-    "syncd.cli.demo": ("demo",),
+    "syncd.cli.trying": ("simulate", "demo"),
     "syncd.cli.searching": ("search",),
     "syncd.cli.feeding": ("events",),
     "syncd.cli.sending": ("send", "outbox", "open-conversation"),
     "syncd.cli.exporting": ("export",),
     "syncd.cli.publishing": ("publish",),
     "syncd.cli.erasing": ("purge",),
-    "syncd.cli.operating": ("doctor", "backup", "install-service"),
-    "syncd.cli.setup": ("init",),
+    "syncd.cli.operating": ("init", "install-service", "doctor", "backup"),
 }
 """Each family's module, which holds a typer application named `app`, and its commands in the order of the help."""
 

@@ -1,4 +1,4 @@
-"""Operating it: doctor, backup, install-service."""
+"""Installing and operating it: init, install-service, doctor, backup."""
 
 import os
 import sys
@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncd.cli.changing import run_errand
-from syncd.cli.database import find_database
-from syncd.cli.moments import render_size
-from syncd.cli.options import JsonOption, Places, new_family, with_places
-from syncd.cli.render import print_json
-from syncd.cli.safe import make_safe
+from syncd.cli.options import JsonOption, Places, find_database, new_family, run_holder_command, with_places
+from syncd.cli.terminal import make_safe, print_json, render_size
+from syncd.config.load import example_text
+from syncd.config.places import init_path
 from syncd.errors import SyncdError, UsageError
 
 if TYPE_CHECKING:  # imports what only the doctor needs
@@ -75,7 +73,7 @@ def backup(
     database = find_database(places)
     size = back_up(database, file, keep)
     with suppress(SyncdError):  # whoever may only read may back up; then an erasure can't name the copy
-        run_errand(places, database, "backup_made", {"path": str(file.absolute())})
+        run_holder_command(places, database, "backup_made", {"path": str(file.absolute())})
     if as_json:
         print_json({"path": str(file), "bytes": size})
     else:
@@ -122,3 +120,50 @@ def find_executable() -> Path:
 
 def _config_home() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+
+
+# Setting up: init.
+
+
+@app.command()
+@with_places
+def init(
+    places: Places,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a configuration that is there.")] = False,
+) -> None:
+    """Write a commented configuration, to the place that --config names or your own."""
+    target = places.config or init_path(os.environ)
+    try:
+        _write_private(target, example_text(), overwrite=force)
+    except FileExistsError:
+        raise SyncdError(f"{target} is there already; edit it, or overwrite it with --force") from None
+    except OSError as error:
+        raise SyncdError(f"{target} can't be written: {error.strerror}; name another place with --config") from error
+    typer.echo(f"Wrote {target}")
+    typer.echo(_next_steps(target, found_by_itself=target == init_path(os.environ)))
+
+
+def _write_private(target: Path, text: str, *, overwrite: bool) -> None:
+    """Write a file that only its owner may read, whole or not at all; FileExistsError unless it may be overwritten."""
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not overwrite and target.is_symlink():
+        raise FileExistsError
+    target = target.resolve() if overwrite else target  # a link to the file stays a link
+    written = target.with_name(f".{target.name}.new") if overwrite else target
+    if overwrite:
+        written.unlink(missing_ok=True)
+    with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    if overwrite:
+        written.replace(target)
+
+
+def _next_steps(target: Path, *, found_by_itself: bool) -> str:
+    words = "" if found_by_itself else f" --config {target}"
+    return (
+        "Next:\n"
+        "  1. Edit it: the account's name and where its token comes from.\n"
+        f"  2. syncd{words} sync    mirrors the inbox once\n"
+        f"  3. syncd{words} run     keeps it fresh"
+    )

@@ -12,24 +12,20 @@ from urllib.parse import parse_qsl, urlsplit
 
 import typer
 
-from syncd.cli.changing import run_errand
-from syncd.cli.database import find_database
-from syncd.cli.options import JsonOption, Places, new_family, with_places
-from syncd.cli.render import print_json
+from syncd.cli.options import JsonOption, Places, find_database, new_family, run_holder_command, with_places
 from syncd.cli.running import configure_logs, load_settings
-from syncd.cli.safe import make_safe
+from syncd.cli.terminal import make_safe, print_json
 from syncd.config.credentials import resolve_password
 from syncd.core.times import render_time
 from syncd.errors import SyncdError, UsageError
 from syncd.publish.address import name_target
-from syncd.store.published import Changes
+from syncd.store.published import ChangedRows
 
 if TYPE_CHECKING:  # slow to import, and only wanted here and there
     from collections.abc import Callable
 
     from syncd.config.models import PublishSettings
-    from syncd.publish.connection import Line
-    from syncd.publish.patience import Patience
+    from syncd.publish.postgres import TargetConnection, Timeouts
     from syncd.publish.publisher import Done, Publisher
 
 app = new_family()
@@ -121,11 +117,11 @@ def _check_installation() -> None:
         raise SyncdError("publishing needs the package psycopg; install syncd[publish]")
 
 
-def connect_target(chosen: "PublishSettings") -> "Line":
+def connect_target(chosen: "PublishSettings") -> "TargetConnection":
     """Connect, with the password that is configured; raises PublishError, ConfigError."""
     _check_installation()
     from syncd import logs
-    from syncd.publish.connection import connect
+    from syncd.publish.postgres import connect
 
     secret = resolve_password(chosen, os.environ)
     password = None if secret is None else secret.reveal()
@@ -158,24 +154,24 @@ class _Work:
     def run(self, *, follow: bool, take_over: bool, until_eof: bool, as_json: bool) -> None:
         """Publish once, or until a signal; raises KeyboardInterrupt where that was Ctrl-C or broke a single run off."""
         _check_installation()
-        from syncd.publish.patience import Patience
+        from syncd.publish.postgres import Timeouts
         from syncd.publish.publisher import Publisher
 
-        patience = Patience()
-        with closing(Changes(self._path)) as changes, patience.heeding(until_eof=until_eof):
-            connect = partial(patience.connect, partial(connect_target, self._chosen))
-            with closing(Publisher(changes, connect, patience)) as publisher:
+        timeouts = Timeouts()
+        with closing(ChangedRows(self._path)) as changes, timeouts.heeding(until_eof=until_eof):
+            connect = partial(timeouts.connect, partial(connect_target, self._chosen))
+            with closing(Publisher(changes, connect, timeouts)) as publisher:
                 try:
                     if take_over:
                         publisher.take_over()
                     if follow:
-                        self._follow(publisher, changes, patience, until_eof=until_eof)
+                        self._follow(publisher, changes, timeouts, until_eof=until_eof)
                     else:
                         self._publish_once(publisher, as_json=as_json)
                 except SyncdError:
-                    if not patience.stopping.is_set():
+                    if not timeouts.stopping.is_set():
                         raise
-            if patience.stopping.is_set() and (patience.interrupted or not follow):
+            if timeouts.stopping.is_set() and (timeouts.interrupted or not follow):
                 raise KeyboardInterrupt
 
     def _publish_once(self, publisher: "Publisher", *, as_json: bool) -> None:
@@ -193,19 +189,19 @@ class _Work:
     def _describe(self, done: "Done") -> dict[str, Any]:
         return {"target": self._target, "change_id": done.place, "rows": done.rows, "removed": done.removed}
 
-    def _follow(self, publisher: "Publisher", changes: Changes, patience: "Patience", *, until_eof: bool) -> None:
+    def _follow(self, publisher: "Publisher", changes: ChangedRows, timeouts: "Timeouts", *, until_eof: bool) -> None:
         from syncd import logs
-        from syncd.publish.following import LOOK_SECONDS, TOLD_LOOK_SECONDS, Follower
+        from syncd.publish.follower import LOOK_SECONDS, TOLD_LOOK_SECONDS, Follower
 
         def log(event: str, *, level: str = "info", **fields: Any) -> None:
             getattr(logs.get_logger(), level)(event, target=self._target, **fields)
 
         follower = Follower(publisher, changes, self._clock, lambda words: self._tell(words | {"follows": 1}), log)
         look_seconds = TOLD_LOOK_SECONDS if until_eof else LOOK_SECONDS
-        follower.run(patience.stopping, patience.news, look_seconds)
+        follower.run(timeouts.stopping, timeouts.news, look_seconds)
         if not until_eof:  # nobody keeps it up to date any more
             with suppress(SyncdError):
                 self._tell({"follows": 0, "error": None})
 
     def _tell(self, words: dict[str, Any]) -> None:
-        run_errand(self._places, self._path, "published", {"target": self._target, **words})
+        run_holder_command(self._places, self._path, "published", {"target": self._target, **words})

@@ -10,8 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from syncd.cli.options import JsonOption, Places, new_family, with_places
-from syncd.cli.render import print_json
-from syncd.cli.safe import make_safe
+from syncd.cli.terminal import make_safe, print_json
 from syncd.errors import RateLimitedError
 
 app = new_family()
@@ -43,7 +42,7 @@ def sync(
 ) -> None:
     """Do one pass until caught up, here or in the daemon that holds the database."""
     from syncd.app import perform
-    from syncd.config.names import check_names
+    from syncd.config.places import check_names
 
     settings = load_settings(places)
     if not settings.db_path.exists():  # none is made for a name that is mistyped; who holds one knows its accounts

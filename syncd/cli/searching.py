@@ -9,19 +9,15 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from syncd.cli.database import check_account, open_database
-from syncd.cli.moments import render_distance, render_local
-from syncd.cli.options import AccountOption, JsonOption, Places, new_family, with_places
-from syncd.cli.pager import paging
+from syncd.cli.options import AccountOption, JsonOption, Places, check_account, new_family, open_database, with_places
 from syncd.cli.reading import complete_conversation
-from syncd.cli.render import print_json_rows, safe_text
-from syncd.cli.safe import make_safe
-from syncd.core.durations import parse_duration
-from syncd.core.times import render_time
-from syncd.core.words import Phrase, parse_query
+from syncd.cli.terminal import make_safe, paging, print_json_rows, render_distance, render_local, safe_text
+from syncd.core.times import parse_duration, render_time
+from syncd.core.tokenizer import Phrase, parse_query
 from syncd.errors import SyncdError, UsageError
-from syncd.store.read import Database, Row, read_holders, read_now
-from syncd.store.search import Wanted
+from syncd.store.database import Database, Row
+from syncd.store.read import read_holders, read_now
+from syncd.store.search import SearchQuery
 from syncd.store.search import search as find
 
 SHOWN_BY_DEFAULT = 20
@@ -67,7 +63,9 @@ def search(  # noqa: PLR0913 - each is an option of the command
     Case, accents and vowel signs don't matter; where a script sets no spaces (Chinese, Japanese, Thai …) any part
     of a word is found, in Korean too.
     """
-    wanted = Wanted(phrases=_parse_text(text), sender=sender, conversation_id=conversation, account=account, rank=rank)
+    wanted = SearchQuery(
+        phrases=_parse_text(text), sender=sender, conversation_id=conversation, account=account, rank=rank
+    )
     with open_database(places) as database:
         _check_places(database, wanted)
         now = read_now(database)
@@ -87,7 +85,7 @@ def _parse_text(text: str) -> list[Phrase]:
     return phrases
 
 
-def _check_places(database: Database, wanted: Wanted) -> None:
+def _check_places(database: Database, wanted: SearchQuery) -> None:
     check_account(database, wanted.account)
     if wanted.conversation_id is not None and not read_holders(database, wanted.conversation_id):
         raise SyncdError(f"there is no conversation {wanted.conversation_id}; syncd inbox lists them")

@@ -1,12 +1,15 @@
-"""Where the configuration and the database are looked for; cheap to import, for reading commands."""
+"""Where configuration and database are looked for; imports nothing heavy, so that a reading command starts quickly."""
 
 import os
 import pwd
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from syncd.config.toml_file import UnreadableError, read_toml
-from syncd.errors import ConfigError
+import msgspec
+
+from syncd.errors import ConfigError, UsageError
 
 SERVICE_DB = Path("/var/lib/syncd/syncd.db")
 SYSTEM_CONFIG = Path("/etc/syncd/config.toml")
@@ -133,3 +136,71 @@ def _exists(path: Path) -> bool:
     except OSError:
         return True
     return True
+
+
+# One TOML file, read with errors that name the file and the line.
+
+
+class UnreadableError(ConfigError):
+    """The file is there, and this user can't read it."""
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the file's tables; ConfigError names the file, and the line where it is no TOML."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UnreadableError(f"{path}: can't be read ({error.strerror}); check the file and who may read it") from None
+    try:
+        return tomllib.loads(content.decode("utf-8-sig"))  # editors on Windows put a mark in front
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from None
+    except (ValueError, RecursionError) as error:  # beside TOMLDecodeError: a number of 5,000 digits, endless brackets
+        end = f"at the end, line {len(content.splitlines())}"
+        words = " ".join(str(error).split()).replace("at end of document", end)
+        raise ConfigError(f"{path}: is no valid TOML: {words}") from None
+
+
+# Accounts as people name them.
+
+
+def check_names(names: Iterable[str], known: Collection[str]) -> None:
+    """Raise UsageError for names that are no account's, naming those that are."""
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise UsageError(f"no account is named {', '.join(unknown)}; configured are {', '.join(known)}")
+
+
+# Where the official OpenTrain tools keep token and address; syncd reads them as a guest and never writes.
+
+
+TOKEN_VARIABLES = ("OT_API_TOKEN", "OPENTRAIN_API_TOKEN")
+_BASE_URL_VARIABLES = ("OT_API_BASE_URL", "OPENTRAIN_API_BASE_URL")
+
+
+def find_official_base_url(environ: Mapping[str, str], home: Path | None) -> tuple[str, str] | None:
+    """Return the address that is set for the official tools and the name of the place it was found at, or None."""
+    for name in _BASE_URL_VARIABLES:
+        if text := environ.get(name, "").strip():
+            return text, name
+    path = credentials_path(environ, home)
+    try:
+        stored = read_credentials(path).get("baseUrl") if path else None
+    except (OSError, ValueError):
+        return None  # whoever takes the token from it says what is wrong with the file
+    return (stored, str(path)) if isinstance(stored, str) and stored else None
+
+
+def credentials_path(environ: Mapping[str, str], home: Path | None) -> Path | None:
+    """Return where the official command line writes its credentials, or None for a user without a home."""
+    directory = config_home(environ, home)
+    return directory / "opentrain" / "cli.json" if directory else None
+
+
+def read_credentials(path: Path) -> dict[str, Any]:
+    """Return what the credentials file holds; OSError when it can't be read, ValueError when it is no JSON object."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except msgspec.MsgspecError as error:  # a ValueError itself only in newer versions
+        raise ValueError("is no JSON object") from error

@@ -1,15 +1,23 @@
-"""Observations: what was fetched, or what failed; each is planned and committed as one.
-
-`now` is our clock's time when it was made. What the writer's queue carries is observations, never plans: the plan is
-made from the rows that the writing transaction itself has read.
-"""
+"""The planner's input: what was fetched or what failed, and what the mirror holds of it."""
 
 from msgspec import Struct
 
-from syncd.core.answers import Dossier, Identity, Page, Transcript
-from syncd.core.model import Conversation, Instant, Job
-from syncd.core.plan import PollCost
-from syncd.core.thread import Walk
+from syncd.core.model import (
+    Candidate,
+    Conversation,
+    Identity,
+    Instant,
+    Interview,
+    InterviewMessage,
+    Job,
+    Message,
+    Page,
+    Proposal,
+    ProposalWithCandidate,
+    Transcript,
+)
+from syncd.core.plan import Account, AccountCheckpoint, Failure, PendingTask, PollCost
+from syncd.core.walk import ConversationCheckpoint, Fresh, Walk
 
 
 class Observation(Struct, frozen=True, kw_only=True):
@@ -75,7 +83,7 @@ class ListWalked(Observation, frozen=True, kw_only=True):
     listed: frozenset[str] | None = None
 
 
-class Look(Observation, frozen=True, kw_only=True):
+class CheckDue(Observation, frozen=True, kw_only=True):
     """A conversation's turn has come: what has to be asked?"""
 
     conversation_id: str
@@ -110,7 +118,7 @@ class ConversationGone(Observation, frozen=True, kw_only=True):
 class ProposalRead(Observation, frozen=True, kw_only=True):
     """A proposal with its candidate."""
 
-    dossier: Dossier
+    with_candidate: ProposalWithCandidate
 
 
 class TranscriptRead(Observation, frozen=True, kw_only=True):
@@ -209,3 +217,119 @@ class RunEnded(Observation, frozen=True, kw_only=True):
     requests: int
     rows_written: int
     error: str | None
+
+
+# What the mirror holds, as far as one plan needs it, read in the transaction that the plan is applied in.
+
+
+class HeldAccount(Struct, frozen=True, kw_only=True):
+    """The account itself; `account` is None before it was first seen. `change_id`: the last transaction's number."""
+
+    account: Account | None
+    account_checkpoint: AccountCheckpoint
+    change_id: int
+
+
+class HeldConversation(Struct, frozen=True, kw_only=True):
+    """One conversation.
+
+    `messages`: those of the ids asked for that are held. `newest_inbound`: the newest inbound message held that is not
+    gone, and `told` the kinds of event that it has had. `interview_looked_for`: its proposal's interview is held, or a
+    look at the proposal is owed.
+    """
+
+    account: Account
+    change_id: int
+    conversation: Conversation | None = None
+    checkpoint: ConversationCheckpoint | None = None
+    pending: PendingTask | None = None
+    failure: Failure | None = None
+    messages: dict[str, Message] = {}
+    suspects: frozenset[str] = frozenset()
+    newest_inbound: Fresh | None = None
+    told: frozenset[str] = frozenset()
+    interview_looked_for: bool = True
+
+
+class HeldEntries(Struct, frozen=True, kw_only=True):
+    """The conversations that an answer names, with their debts, and those that count as unread here.
+
+    `messages`: those that the server's feed names and that are held.
+    """
+
+    account: Account
+    account_checkpoint: AccountCheckpoint
+    conversations: dict[str, Conversation]
+    pending: dict[str, PendingTask]
+    failing: frozenset[str]
+    proposals: frozenset[str]
+    unread: dict[str, Conversation]
+    suspects: frozenset[str]
+    messages: frozenset[str] = frozenset()
+
+
+class HeldListing(Struct, frozen=True, kw_only=True):
+    """The account's memory, and which conversations are held, not gone, and not on a list that was walked whole."""
+
+    account_checkpoint: AccountCheckpoint
+    unlisted: frozenset[str] = frozenset()
+
+
+class HeldProposal(Struct, frozen=True, kw_only=True):
+    """One proposal with everything that hangs on it.
+
+    `active_at`: when somebody last wrote in its conversation. `nameless`: its candidate had a name once.
+    `erasure_since`: when the signs of the candidate's erasure were first seen.
+    """
+
+    account: Account
+    proposal: Proposal | None
+    candidate: Candidate | None
+    interview: Interview | None
+    messages: dict[str, InterviewMessage]
+    pending: PendingTask | None
+    failure: Failure | None
+    active_at: Instant | None
+    nameless: bool = False
+    erasure_since: Instant | None = None
+
+
+class HeldJobs(Struct, frozen=True, kw_only=True):
+    """Those of the jobs asked for that are held; `pending` and `failure`: while all of them could not be had."""
+
+    jobs: dict[str, Job]
+    pending: PendingTask | None = None
+    failure: Failure | None = None
+
+
+class HeldSuspects(Struct, frozen=True, kw_only=True):
+    """What is suspected to be deleted upstream, beside how much of each is held and not gone.
+
+    `since`: when each, by kind and id, was first missed. `deferred`: how much else is suspected in conversations that
+    have yet to be looked at again.
+    """
+
+    account: Account
+    account_checkpoint: AccountCheckpoint
+    conversations: tuple[Conversation, ...]
+    messages: tuple[Message, ...]
+    all_conversations: int
+    all_messages: int
+    since: dict[tuple[str, str], Instant] = {}
+    deferred: int = 0
+
+
+class Turn(Struct, frozen=True, kw_only=True):
+    """The inbound message that has waited longest for an answer in a two-sided conversation."""
+
+    message_id: str
+    asked_at: Instant
+    history: bool
+    told: bool
+
+
+class HeldTurn(Struct, frozen=True, kw_only=True):
+    """The open turn of a conversation whose needs-reply count is above 0; None when nobody waits."""
+
+    pending: PendingTask | None
+    turn: Turn | None

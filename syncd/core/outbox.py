@@ -1,31 +1,14 @@
-"""What an outgoing message does next. Pure: rows in, plans out.
-
-queued → sending → sent | failed | queued again (it surely never left); what may have arrived stays `sending` until the
-conversation was read: found, it is sent; not found in two looks a minute apart, it is unconfirmed. A queued one that
-is late is expired, and a person may cancel it. Only a person sends an unconfirmed one again.
-"""
+"""What an outgoing message does next. Pure: rows in, plans out."""
 
 from collections.abc import Iterable
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from syncd.core.comparing import message_event
-from syncd.core.entries import plan_entries
-from syncd.core.held import HeldEntries, HeldThread
-from syncd.core.model import Conversation, Instant, Message
-from syncd.core.observations import Entries
-from syncd.core.outbox_seen import (
-    Answered,
-    Attempted,
-    Candidate,
-    Found,
-    HeldOutbox,
-    Looked,
-    Ordered,
-    Queued,
-    Unanswered,
-)
-from syncd.core.outgoing import Outgoing, normal
+from syncd.core.conversation import message_event
+from syncd.core.listing import plan_entries
+from syncd.core.model import Conversation, Instant, Message, Outgoing, normal
+from syncd.core.observations import Entries, HeldConversation, HeldEntries, Observation
 from syncd.core.plan import Plan
 from syncd.core.times import after, seconds_between
 from syncd.errors import (
@@ -38,6 +21,94 @@ from syncd.errors import (
     UnreachableError,
     UsageError,
 )
+
+
+class MatchCandidate(Struct, frozen=True, kw_only=True):
+    """A message of the viewer's that no row of the outbox claims; `first_seen_at` None: it is not held."""
+
+    message: Message
+    first_seen_at: Instant | None = None
+
+
+class HeldOutbox(Struct, frozen=True, kw_only=True):
+    """One conversation's outbox, as far as a plan needs it.
+
+    `outgoing`: the row asked for; `next_id`: the number of the next one. `open`: the rows that are sending or
+    unconfirmed. `candidates`: messages held that may be theirs. `claimed`: messages that rows have found. `checkpoint`:
+    the conversation with those of the messages asked for that are held.
+    """
+
+    checkpoint: HeldConversation
+    next_id: int
+    outgoing: Outgoing | None = None
+    open: tuple[Outgoing, ...] = ()
+    candidates: tuple[MatchCandidate, ...] = ()
+    claimed: frozenset[str] = frozenset()
+
+
+class Queued(Observation, frozen=True, kw_only=True):
+    """Somebody wants a text sent; the same `key` is the same wish."""
+
+    conversation_id: str
+    content: str
+    key: str | None = None
+
+
+class Attempted(Observation, frozen=True, kw_only=True):
+    """The message's turn has come: it is to be sent now."""
+
+    id: int
+
+
+class Answered(Observation, frozen=True, kw_only=True):
+    """The server took the message, and answered with it."""
+
+    id: int
+    message: Message
+
+
+class Unanswered(Observation, frozen=True, kw_only=True):
+    """The attempt brought no message; `state` is what becomes of it, `error` what to tell a person."""
+
+    id: int
+    state: str
+    error: str
+
+
+class Looked(Observation, frozen=True, kw_only=True):
+    """A conversation was read back beyond the attempts, to see what of the messages `ids` has arrived.
+
+    `gone`: the server is well, and has no such conversation for us.
+    """
+
+    conversation_id: str
+    ids: frozenset[int]
+    messages: tuple[Message, ...]
+    server_time: Instant
+    gone: bool = False
+
+
+class Ordered(Observation, frozen=True, kw_only=True):
+    """A person cancels the message, or wants it sent (again)."""
+
+    id: int
+    again: bool
+
+
+class Found(Observation, frozen=True, kw_only=True):
+    """A proposal's conversation was opened or found; `entry` None: the list does not show it yet."""
+
+    conversation_id: str
+    proposal_id: str
+    entry: Conversation | None
+
+
+# What an outgoing message does next. Pure: rows in, plans out.
+#
+# queued → sending → sent | failed | queued again (it surely never left); what may have arrived stays `sending` until
+# the conversation was read: found, it is sent; not found in two looks a minute apart, it is unconfirmed. A queued one
+# that is late is expired, and a person may cancel it. Only a person sends an unconfirmed one again.
+
 
 EXPIRES_SECONDS = 3600.0
 """How long a queued message waits before it is given up, in seconds."""
@@ -119,29 +190,29 @@ def plan_answered(held: HeldOutbox, answered: Answered) -> Plan:
         content=outgoing.content if answered.message.content is None else answered.message.content,
     )
     row = _sent(outgoing, message.id)
-    return replace(_stored(held.thread, [message]), outgoing=(row,), answer=row)
+    return replace(_stored(held.checkpoint, [message]), outgoing=(row,), answer=row)
 
 
 def _sent(outgoing: Outgoing, message_id: str) -> Outgoing:
     return replace(outgoing, state="sent", message_id=message_id, content=None, error=None, since=None, missed_at=None)
 
 
-def _stored(held: HeldThread, messages: Iterable[Message]) -> Plan:
+def _stored(held: HeldConversation, messages: Iterable[Message]) -> Plan:
     """Messages that we know of before their page was read; a place above the proved run proves nothing below it."""
     new = tuple(message for message in messages if message.id not in held.messages)
     if not new:
         return Plan()
     events = tuple(message_event("message.new", message, message.created_at) for message in new)
-    if held.thread is None:
+    if held.checkpoint is None:
         return Plan(rows=new, events=events)
     created = [message.created_at for message in new if message.created_at is not None]
     times = [*created, *(message.updated_at for message in new if message.updated_at is not None)]
-    thread = replace(
-        held.thread,
-        latest=max([*times, *filter(None, [held.thread.latest])], default=None),
-        oldest=min([*created, *filter(None, [held.thread.oldest])], default=None),
+    checkpoint = replace(
+        held.checkpoint,
+        latest=max([*times, *filter(None, [held.checkpoint.latest])], default=None),
+        oldest=min([*created, *filter(None, [held.checkpoint.oldest])], default=None),
     )
-    return Plan(rows=new, events=events, threads=((new[0].conversation_id, thread),))
+    return Plan(rows=new, events=events, checkpoints=((new[0].conversation_id, checkpoint),))
 
 
 def plan_unanswered(held: HeldOutbox, unanswered: Unanswered) -> Plan:
@@ -157,19 +228,19 @@ def plan_unanswered(held: HeldOutbox, unanswered: Unanswered) -> Plan:
 
 def plan_looked(held: HeldOutbox, looked: Looked) -> Plan:
     """Settle what the look can settle; what it did not find is unconfirmed once two looks lie far enough apart."""
-    conversation = held.thread.conversation
+    conversation = held.checkpoint.conversation
     if not looked.messages and not looked.gone and conversation is not None and conversation.last_message_id:
         return Plan()  # an empty answer about a conversation that is not: it proves nothing
     met = [
-        Candidate(message=message)
+        MatchCandidate(message=message)
         for message in looked.messages
-        if message.id not in held.thread.messages and message.id not in held.claimed
+        if message.id not in held.checkpoint.messages and message.id not in held.claimed
     ]
     found = match(held.open, (*held.candidates, *met), seconds_between(looked.now, looked.server_time))
     sent = tuple(_sent(row, found[row.id].id) for row in held.open if row.id in found)
     missed = [(row, _missed(row, looked.now)) for row in held.open if row.id in looked.ids and row.id not in found]
     changed = tuple(after_look for row, after_look in missed if after_look != row)
-    return replace(_stored(held.thread, found.values()), outgoing=(*sent, *changed))
+    return replace(_stored(held.checkpoint, found.values()), outgoing=(*sent, *changed))
 
 
 def _missed(outgoing: Outgoing, now: Instant) -> Outgoing:
@@ -191,7 +262,7 @@ def plan_met(held: HeldOutbox, now: Instant, server_time: Instant) -> Plan:
     return Plan(outgoing=tuple(_sent(row, found[row.id].id) for row in rows if row.id in found))
 
 
-def match(open_rows: Iterable[Outgoing], candidates: Iterable[Candidate], skew: float) -> dict[int, Message]:
+def match(open_rows: Iterable[Outgoing], candidates: Iterable[MatchCandidate], skew: float) -> dict[int, Message]:
     """Which message is which row's: of the same text, and created after the row's first attempt that may have arrived.
 
     `skew` seconds are what the server's clock is ahead of ours. The last attempt chooses first: whatever it may take,
@@ -207,7 +278,7 @@ def match(open_rows: Iterable[Outgoing], candidates: Iterable[Candidate], skew: 
     return found
 
 
-def _is_same(row: Outgoing, candidate: Candidate, skew: float) -> bool:
+def _is_same(row: Outgoing, candidate: MatchCandidate, skew: float) -> bool:
     message = candidate.message
     if row.since is None or message.created_at is None or not message.is_from_viewer or message.is_system:
         return False
@@ -245,3 +316,31 @@ def plan_found(held: HeldEntries, found: Found) -> Plan:
         entry = Conversation(id=found.conversation_id, bucket="proposal", proposal_id=found.proposal_id)
     seen = Entries(account=found.account, now=found.now, entries=(entry,), server_time=found.now)
     return plan_entries(held, seen)
+
+
+# What a person can do about a refused message or conversation; the server's own words go with it.
+
+
+_ADVICE = {
+    "account_claim_required": "claim the account first",
+    "message_policy_blocked": "the server's policy forbids this text; write it in another way",
+    "employer_first_message_required": "the employer has to write first in this conversation",
+    "read_only_conversation": "this conversation takes no messages any more",
+    "message_blocked": "the server takes no messages to this person",
+    "proposal_not_ready_for_messaging": "this proposal can't be written to yet",
+    "feature_disabled": "messages through the API are switched off for this account; ask OpenTrain to switch them on",
+}
+_ADVICE_BY_STATUS = {
+    400: "the server takes no such message; change it",
+    403: "the token may not write here",
+    404: "the server knows no such conversation or proposal",
+}
+_MISSING_SCOPE = "the token lacks the scope messages:write; give the account one that has it"
+
+
+def advise(error: FetchError, *, may_write: bool) -> str:
+    """The refusal in one line: what to do, then the server's reason. `may_write`: the token has the scope."""
+    known = _ADVICE.get(error.reason) or _ADVICE_BY_STATUS.get(error.status or 0) or "the server refuses it"
+    advice = _MISSING_SCOPE if error.status == 403 and not may_write else known  # noqa: PLR2004 - HTTP's own number
+    request = f", request {error.request_id}" if error.request_id else ""
+    return f"{advice} ({error.said or error.reason}{request})"

@@ -5,10 +5,8 @@ from typing import Any
 from msgspec import Struct, json
 from msgspec.structs import replace
 
-from syncd.core.model import Event, Instant, Row
-from syncd.core.outgoing import Outgoing
-from syncd.core.snapshot import Chat
-from syncd.core.thread import Errand, Thread
+from syncd.core.model import Chat, Event, Instant, Outgoing, Row
+from syncd.core.walk import ConversationCheckpoint, Reason
 
 
 class Revision(Struct, frozen=True, kw_only=True):
@@ -19,7 +17,7 @@ class Revision(Struct, frozen=True, kw_only=True):
     edited_at: Instant | None
 
 
-class Owed(Struct, frozen=True, kw_only=True):
+class PendingTask(Struct, frozen=True, kw_only=True):
     """Something to be fetched or looked at when it is due; it outlives a crash.
 
     `kind` is conversation, proposal, interview or overdue. `version` is 0 before the debt is stored, and grows with
@@ -29,25 +27,25 @@ class Owed(Struct, frozen=True, kw_only=True):
     kind: str
     subject_id: str
     due_at: Instant
-    errand: Errand | None = None
+    reason: Reason | None = None
     version: int = 0
 
 
-def renewed(held: Owed | None, new: Owed) -> Owed:
+def renewed(held: PendingTask | None, new: PendingTask) -> PendingTask:
     """The debt after `new` was owed too: one that was made from the held row replaces it, any other joins it."""
     if held is None:
         return replace(new, version=1)
     version = held.version + 1
     if new.version == held.version:
         return replace(new, version=version)
-    old_errand, errand = held.errand or Errand(), new.errand or Errand()
-    joined = Errand(
-        entry=errand.entry or old_errand.entry,
-        verify=errand.verify or old_errand.verify,
-        want=errand.want or old_errand.want,
-        first_pass=errand.first_pass or old_errand.first_pass,
+    old_errand, reason = held.reason or Reason(), new.reason or Reason()
+    joined = Reason(
+        entry=reason.entry or old_errand.entry,
+        verify=reason.verify or old_errand.verify,
+        want=reason.want or old_errand.want,
+        first_pass=reason.first_pass or old_errand.first_pass,
     )
-    return replace(new, due_at=min(held.due_at, new.due_at), errand=joined, version=version)
+    return replace(new, due_at=min(held.due_at, new.due_at), reason=joined, version=version)
 
 
 class Failure(Struct, frozen=True, kw_only=True):
@@ -100,7 +98,7 @@ class PollCost(Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
-class Memo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AccountCheckpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is remembered of an account beside its row.
 
     `list_mark`: the newest `updated_at` at the head of the last list walk that was finished. `surveyed_at`: the
@@ -144,18 +142,18 @@ class Plan(Struct, frozen=True, kw_only=True):
     """All that is to change, and the planner's answer to whoever asked.
 
     `forget_cursors`: those of every conversation are another viewer's. `met`: messages of the conversation in
-    `threads` that a comparison has met so far; `forget_met`: the conversation whose comparison begins anew. `pay`:
-    kind, subject and version of debts. `recovered`: kind and subject of failures that are over. `suspects`: kind,
-    subject, conversation.
+    `checkpoints` that a comparison has met so far; `forget_met`: the conversation whose comparison begins anew.
+    `completed`: kind, subject and version of tasks. `recovered`: kind and subject of failures that are over.
+    `suspects`: kind, subject, conversation.
     """
 
     rows: tuple[Row, ...] = ()
     revisions: tuple[Revision, ...] = ()
     events: tuple[Event, ...] = ()
-    threads: tuple[tuple[str, Thread], ...] = ()
+    checkpoints: tuple[tuple[str, ConversationCheckpoint], ...] = ()
     chats: tuple[tuple[str, Chat], ...] = ()
-    owe: tuple[Owed, ...] = ()
-    pay: tuple[tuple[str, str, int], ...] = ()
+    tasks: tuple[PendingTask, ...] = ()
+    completed: tuple[tuple[str, str, int], ...] = ()
     failures: tuple[Failure, ...] = ()
     recovered: tuple[tuple[str, str], ...] = ()
     forget_cursors: bool = False
@@ -165,7 +163,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     suspects: tuple[tuple[str, str, str], ...] = ()
     unsuspect: tuple[tuple[str, str], ...] = ()
     account: Account | None = None
-    memo: Memo | None = None
+    account_checkpoint: AccountCheckpoint | None = None
     run: SyncRun | None = None
     outgoing: tuple[Outgoing, ...] = ()
     answer: Any = None

@@ -4,22 +4,28 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from syncd.core.held import HeldJobs, HeldProposal
+from syncd.core.conversation import next_failure
 from syncd.core.model import Candidate, Event, Instant, InterviewMessage, Proposal, Row
-from syncd.core.observations import Failed, InterviewMissing, JobsRead, ProposalMissing, ProposalRead, TranscriptRead
-from syncd.core.pacing import ACTIVE_SECONDS, INTERVIEW_LOOK_SECONDS
-from syncd.core.plan import Owed, Plan, merged_extra
-from syncd.core.setbacks import next_failure
-from syncd.core.thread import Errand
-from syncd.core.times import after, seconds_between
-from syncd.core.upstream_erasure import plan_erasure
+from syncd.core.observations import (
+    Failed,
+    HeldJobs,
+    HeldProposal,
+    InterviewMissing,
+    JobsRead,
+    ProposalMissing,
+    ProposalRead,
+    TranscriptRead,
+)
+from syncd.core.plan import PendingTask, Plan, merged_extra
+from syncd.core.times import ACTIVE_SECONDS, ERASURE_LOOK_SECONDS, INTERVIEW_LOOK_SECONDS, after, seconds_between
+from syncd.core.walk import Reason
 
 
 def plan_proposal(held: HeldProposal, read: ProposalRead) -> Plan:
     """Store a proposal with its candidate, and owe what it announces: the interview, or another look."""
-    partial = read.dossier.partial
-    proposal = _merged(held.proposal, read.dossier.proposal, partial=partial)
-    candidate = _kept(held.candidate, read.dossier.candidate)
+    partial = read.with_candidate.partial
+    proposal = _merged(held.proposal, read.with_candidate.proposal, partial=partial)
+    candidate = _kept(held.candidate, read.with_candidate.candidate)
     rows: list[Row] = []
     if proposal != held.proposal:
         rows.append(proposal)
@@ -27,16 +33,18 @@ def plan_proposal(held: HeldProposal, read: ProposalRead) -> Plan:
         rows.append(candidate)
     erasure = plan_erasure(held, proposal, candidate, read.now)
     rows = [row for row in rows if not any(type(row) is type(other) for other in erasure.rows)] + list(erasure.rows)
-    owe = _owed_next(held, proposal, read)
-    if all(debt.kind != "proposal" for debt in owe):
-        owe += erasure.owe
-    renewed = any(debt.kind == "proposal" for debt in owe)
+    tasks = _next_tasks(held, proposal, read)
+    if all(task.kind != "proposal" for task in tasks):
+        tasks += erasure.tasks
+    renewed = any(task.kind == "proposal" for task in tasks)
     return Plan(
         rows=tuple(rows),
         events=tuple(_proposal_events(held, proposal)),
-        owe=owe,
+        tasks=tasks,
         # a list entry is not the proposal that is owed
-        pay=() if partial or renewed or held.owed is None else (("proposal", proposal.id, held.owed.version),),
+        completed=()
+        if partial or renewed or held.pending is None
+        else (("proposal", proposal.id, held.pending.version),),
         recovered=() if partial or held.failure is None else (("proposal", proposal.id),),
         suspects=erasure.suspects,
         unsuspect=erasure.unsuspect,
@@ -55,8 +63,8 @@ def _kept(held: Candidate | None, new: Candidate | None) -> Candidate | None:
 
 
 def _first_pass(held: HeldProposal) -> bool:
-    errand = held.owed.errand if held.owed is not None else None
-    return held.account.complete_since is None or (errand is not None and errand.first_pass)
+    reason = held.pending.reason if held.pending is not None else None
+    return held.account.complete_since is None or (reason is not None and reason.first_pass)
 
 
 def _is_news(held: HeldProposal, oldest: Instant | None) -> bool:
@@ -84,22 +92,22 @@ def _proposal_event(kind: str, proposal: Proposal, occurred_at: Instant | None, 
     )
 
 
-def _owed_next(held: HeldProposal, proposal: Proposal, read: ProposalRead) -> tuple[Owed, ...]:
+def _next_tasks(held: HeldProposal, proposal: Proposal, read: ProposalRead) -> tuple[PendingTask, ...]:
     """What a proposal makes us ask for: its rest, its interview, or itself again while an interview may appear."""
-    errand = Errand(first_pass=_first_pass(held))
-    if read.dossier.partial:
+    reason = Reason(first_pass=_first_pass(held))
+    if read.with_candidate.partial:
         if held.proposal is not None:
             return ()
-        return (Owed(kind="proposal", subject_id=proposal.id, due_at=read.now, errand=errand),)
+        return (PendingTask(kind="proposal", subject_id=proposal.id, due_at=read.now, reason=reason),)
     holds_interview = held.interview is not None and held.interview.gone_at is None
-    compared = held.owed is not None and held.owed.errand is not None and held.owed.errand.verify
+    compared = held.pending is not None and held.pending.reason is not None and held.pending.reason.verify
     if holds_interview != bool(proposal.transcript_available) or (holds_interview and compared):
-        return (Owed(kind="interview", subject_id=proposal.id, due_at=read.now, errand=errand),)
+        return (PendingTask(kind="interview", subject_id=proposal.id, due_at=read.now, reason=reason),)
     active = held.active_at is not None and seconds_between(held.active_at, read.now) < ACTIVE_SECONDS
     if not holds_interview and active:
         due = after(read.now, INTERVIEW_LOOK_SECONDS)
-        debt = held.owed or Owed(kind="proposal", subject_id=proposal.id, due_at=due)
-        return (replace(debt, due_at=due, errand=None),)  # made from the row held, it takes its place
+        task = held.pending or PendingTask(kind="proposal", subject_id=proposal.id, due_at=due)
+        return (replace(task, due_at=due, reason=None),)  # made from the row held, it takes its place
     return ()
 
 
@@ -113,7 +121,7 @@ def plan_transcript(held: HeldProposal, read: TranscriptRead) -> Plan:
     return Plan(
         rows=tuple(rows),
         events=tuple(_interview_events(held, read)) if rows else (),
-        pay=_paid(held),
+        completed=_completed(held),
         recovered=() if held.failure is None else (("interview", interview.proposal_id),),
     )
 
@@ -126,8 +134,8 @@ def _gone_messages(held: HeldProposal, came: dict[str, InterviewMessage], now: I
     ]
 
 
-def _paid(held: HeldProposal) -> tuple[tuple[str, str, int], ...]:
-    return () if held.owed is None else ((held.owed.kind, held.owed.subject_id, held.owed.version),)
+def _completed(held: HeldProposal) -> tuple[tuple[str, str, int], ...]:
+    return () if held.pending is None else ((held.pending.kind, held.pending.subject_id, held.pending.version),)
 
 
 def _interview_events(held: HeldProposal, read: TranscriptRead) -> Iterable[Event]:
@@ -156,9 +164,9 @@ def plan_interview_missing(held: HeldProposal, missing: InterviewMissing) -> Pla
             replace(held.interview, gone_at=missing.now),
             *_gone_messages(held, {}, missing.now),
         )
-        return Plan(rows=rows, events=(event,), pay=_paid(held))
-    if held.proposal is None or not held.proposal.transcript_available or held.owed is None:
-        return Plan(pay=_paid(held), recovered=(("interview", missing.proposal_id),) if held.failure else ())
+        return Plan(rows=rows, events=(event,), completed=_completed(held))
+    if held.proposal is None or not held.proposal.transcript_available or held.pending is None:
+        return Plan(completed=_completed(held), recovered=(("interview", missing.proposal_id),) if held.failure else ())
     return plan_subject_failed(
         held,
         Failed(
@@ -176,7 +184,7 @@ def plan_proposal_missing(held: HeldProposal, missing: ProposalMissing) -> Plan:
     gone = held.proposal is not None and held.proposal.gone_at is None
     return Plan(
         rows=(replace(held.proposal, gone_at=missing.now),) if gone and held.proposal is not None else (),
-        pay=_paid(held),
+        completed=_completed(held),
         recovered=(("proposal", missing.proposal_id),) if held.failure else (),
     )
 
@@ -184,12 +192,12 @@ def plan_proposal_missing(held: HeldProposal, missing: ProposalMissing) -> Plan:
 def plan_subject_failed(held: HeldProposal, failed: Failed) -> Plan:
     """Put a proposal, an interview or the jobs off, with the reason; jobs are a debt only once they have failed."""
     failure = next_failure(held.failure, failed)
-    owed = held.owed
-    if owed is None and failed.kind == "jobs":
-        owed = Owed(kind=failed.kind, subject_id=failed.subject_id, due_at=failed.now)
-    if owed is None:
+    pending = held.pending
+    if pending is None and failed.kind == "jobs":
+        pending = PendingTask(kind=failed.kind, subject_id=failed.subject_id, due_at=failed.now)
+    if pending is None:
         return Plan()
-    return Plan(failures=(failure,), owe=(replace(owed, due_at=failure.next_try_at),))
+    return Plan(failures=(failure,), tasks=(replace(pending, due_at=failure.next_try_at),))
 
 
 def plan_jobs(held: HeldJobs, read: JobsRead) -> Plan:
@@ -197,6 +205,67 @@ def plan_jobs(held: HeldJobs, read: JobsRead) -> Plan:
     over = read.whole and held.failure is not None
     return Plan(
         rows=tuple(job for job in read.jobs if held.jobs.get(job.id) != job),
-        pay=(("jobs", "mine", held.owed.version),) if read.whole and held.owed is not None else (),
+        completed=(("jobs", "mine", held.pending.version),) if read.whole and held.pending is not None else (),
         recovered=(("jobs", "mine"),) if over else (),
     )
+
+
+# A person who had their account deleted: the server says so to nobody, so two signs in two looks must agree.
+#
+# OpenTrain then clears name, photo, profile and interview, and keeps proposals and direct messages without the name
+# (its privacy page). A 403, a lost scope or a job that is no longer owned is never a sign.
+
+
+_NO_NAME = "Freelancer"  # what the server shows for a person without a name (its documentation of proposals)
+
+
+def plan_erasure(held: HeldProposal, proposal: Proposal, candidate: Candidate | None, now: Instant) -> Plan:
+    """What one look at a proposal says of its candidate's erasure: a suspicion, its end, or what is to be scrubbed."""
+    if candidate is None:
+        return Plan()
+    nameless, erasure = ("nameless", candidate.id, ""), ("erasure", proposal.id, "")
+    if candidate.name != _NO_NAME:
+        back = replace(candidate, erased_at=None)
+        suspected = held.nameless or held.erasure_since is not None
+        return Plan(
+            rows=() if back == candidate else (back,), unsuspect=(nameless[:2], erasure[:2]) if suspected else ()
+        )
+    if not _lost_its_name(held, candidate) or _is_scrubbed(held, candidate):
+        return Plan()
+    if not _interview_agrees(held, proposal):
+        return Plan(suspects=(nameless,), unsuspect=(erasure[:2],))
+    since = held.erasure_since or now
+    if now < after(since, ERASURE_LOOK_SECONDS):
+        look = held.pending or PendingTask(kind="proposal", subject_id=proposal.id, due_at=now)
+        again = replace(look, due_at=after(since, ERASURE_LOOK_SECONDS), reason=None)
+        return Plan(suspects=(nameless, erasure), tasks=(again,))
+    return Plan(rows=_scrubbed(held, candidate, now), unsuspect=(nameless[:2], erasure[:2]))
+
+
+def _lost_its_name(held: HeldProposal, candidate: Candidate) -> bool:
+    """Whether there was a name once: who never had one was not erased."""
+    named = held.candidate is not None and held.candidate.name not in (None, _NO_NAME)
+    return named or held.nameless or candidate.erased_at is not None
+
+
+def _interview_agrees(held: HeldProposal, proposal: Proposal) -> bool:
+    """Whether the interview is gone too; without one that was held, the name alone has to do."""
+    if held.interview is None:
+        return True
+    return held.interview.gone_at is not None or proposal.transcript_available is False
+
+
+def _is_scrubbed(held: HeldProposal, candidate: Candidate) -> bool:
+    texts = [message.content for message in held.messages.values()]
+    summary = None if held.interview is None else held.interview.summary
+    return candidate.erased_at is not None and summary is None and not any(texts)
+
+
+def _scrubbed(held: HeldProposal, candidate: Candidate, now: Instant) -> tuple[Row, ...]:
+    """The candidate as erased, and the transcript without its words."""
+    rows: list[Row] = [replace(candidate, erased_at=candidate.erased_at or now)]
+    if held.interview is not None:
+        gone_at = held.interview.gone_at or now
+        rows.append(replace(held.interview, summary=None, extra=None, gone_at=gone_at))
+    rows += (replace(m, content=None, extra=None, gone_at=m.gone_at or now) for m in held.messages.values())
+    return tuple(rows)

@@ -1,28 +1,141 @@
-"""Where a walk begins, where it goes on, and what its end proves. Pure: thread in, thread out.
+"""What is remembered of one conversation between two looks at it: how far it is proved, and the walk that is under way.
 
-What no document says must not matter: whether `newer` without a cursor starts at the oldest message or at the newest
-page, the order within a page, whether a cursor repeats its own message, whether the last page bears a cursor, and how
-long cursors live. So nothing is concluded from a cursor alone: a conversation is whole when its start is proved, its
-pages join, and the list's last message lies in the joined run.
+A *walk* is a chain of pages, each beginning where the one before it ended. Backfill, tail and reconcile are one walk
+with different starts and stops; `goal` says what it is for:
+
+- `fill`: forwards, from nothing or from the stored cursor, until the list's last message is held;
+- `start`: backwards from the newest page to the thread's first message, where nothing else proves that the start is
+  held;
+- `join`: backwards from the newest page until it touches the run that is proved already;
+- `explain`: backwards, a few pages a poll, looking for what moved the conversation's `updated_at` or for a message
+  that is known to be missing.
 """
+
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from syncd.core.answers import Page
-from syncd.core.model import Conversation, Instant, Key
-from syncd.core.thread import Errand, Goal, StartProof, Thread, Walk
+from syncd.core.model import Conversation, Instant, Key, Page
+
+Direction = Literal["older", "newer"]
+Goal = Literal["fill", "start", "join", "explain"]
+StartProof = Literal["unknown", "assumed", "proved"]
+
+
+class Walk(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A walk under way; it is stored with every page, so that a restart goes on where it was.
+
+    `cursor` None asks for the first page. `start` says whether the chain reaches the thread's first message: *assumed*
+    is confirmed by meeting the list's last message at the other end. `joined`: the chain hangs together with the run
+    that is proved. `high` is the newest place met. `verify`: what is held and was not met is suspected to be deleted;
+    `since` is the number of the last transaction before the walk, as later rows can't be missing. `restarts` counts
+    dead cursors. `last`: the last message of the entry that an explanation is sought for; a newer message makes it
+    pointless. `sought`: the entry (last message, updated_at) when the walk began; what a later one tells of may have
+    happened behind the walk.
+    """
+
+    direction: Direction
+    goal: Goal
+    cursor: str | None = None
+    start: StartProof = "unknown"
+    joined: bool = False
+    high: Key | None = None
+    verify: bool = False
+    since: int = 0
+    restarts: int = 0
+    last: str | None = None
+    sought: tuple[str | None, Instant | None] | None = None
+
+
+class Fresh(Struct, frozen=True, kw_only=True, array_like=True):
+    """An inbound message that is stored, and that no entry's counts have been weighed against yet."""
+
+    at: str
+    id: str
+    history: bool
+
+    @property
+    def place(self) -> Key:
+        """Where the message stands in its conversation."""
+        return (self.at, self.id)
+
+
+class ConversationCheckpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The checkpoint of one conversation.
+
+    `tail_cursor`: the last `newer` cursor that was not null. `top`: the newest message of the run that has no gap
+    below it. `whole_since`: when the conversation was first proved whole, by our clock. `history_before`: what was
+    created earlier, and stored before that, is history. `latest`: the newest time that any message held bears.
+    `sought`: the entry (last message, updated_at) that was last walked for. `paged`: it does not fit one page, so that
+    `newer` without a cursor is no tail. `told_*`: the messages whose event was written last.
+    """
+
+    history_before: Instant
+    tail_cursor: str | None = None
+    top: Key | None = None
+    whole_since: Instant | None = None
+    latest: Instant | None = None
+    oldest: Instant | None = None
+    sought: tuple[str | None, Instant | None] | None = None
+    paged: bool = False
+    walk: Walk | None = None
+    fresh: tuple[Fresh, ...] = ()
+    told_unread: str | None = None
+    told_needs_reply: str | None = None
+
+
+class Reason(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a conversation is owed a look.
+
+    `entry`: the list's entry (None: only the stored row is known). `verify`: everything is to be compared. `want`: a
+    message the server's feed named. `first_pass`: the first pass found it.
+    """
+
+    entry: Conversation | None = None
+    verify: bool = False
+    want: str | None = None
+    first_pass: bool = False
+
+
+class Trail:
+    """The cursors and the last page of one run of a walk: what tells an advance from a repetition.
+
+    A cursor that comes twice (A-A or A-B-A), or a page with nothing that the page before it had not, ends the walk at
+    once.
+    """
+
+    def __init__(self) -> None:
+        self._cursors: set[str] = set()
+        self._ids: frozenset[str] = frozenset()
+
+    def advances(self, asked: str | None, page: Page) -> bool:
+        """Note that `asked` brought `page`; whether its next cursor leads on."""
+        if asked is not None:
+            self._cursors.add(asked)
+        ids = frozenset(message.id for message in page.messages)
+        fresh = bool(ids - self._ids)
+        self._ids = ids
+        return fresh and page.next_cursor is not None and page.next_cursor not in self._cursors
+
+
+# Where a walk begins, where it goes on, and what its end proves. Pure: thread in, thread out.
+#
+# What no document says must not matter: whether `newer` without a cursor starts at the oldest message or at the newest
+# page, the order within a page, whether a cursor repeats its own message, whether the last page bears a cursor, and how
+# long cursors live. So nothing is concluded from a cursor alone: a conversation is whole when its start is proved, its
+# pages join, and the list's last message lies in the joined run.
 
 
 class Reached(Struct, frozen=True, kw_only=True):
     """What one page means for its walk.
 
-    `thread`: the new checkpoint; its `walk` is None when nothing more is to be asked. `closed`: the walk went from the
-    thread's first message to its last, so that what is held and was not met is missing upstream. `stuck`: the server's
-    cursors go in circles before the proof is complete.
+    `checkpoint`: the new checkpoint; its `walk` is None when nothing more is to be asked. `closed`: the walk went from
+    the thread's first message to its last, so that what is held and was not met is missing upstream. `stuck`: the
+    server's cursors go in circles before the proof is complete.
     """
 
-    thread: Thread
+    checkpoint: ConversationCheckpoint
     closed: bool = False
     stuck: bool = False
 
@@ -37,15 +150,17 @@ class _Sight(Struct, frozen=True, kw_only=True):
     leads_on: bool
 
 
-def begin(thread: Thread, errand: Errand, entry: Conversation, last: Key | None, change_id: int) -> Walk | None:
+def begin(
+    checkpoint: ConversationCheckpoint, reason: Reason, entry: Conversation, last: Key | None, change_id: int
+) -> Walk | None:
     """The walk that this errand needs now, or None when the held rows already prove the entry.
 
     `last` is the place of the entry's last message if it is held; `change_id` the number of the last transaction.
     """
-    walk = thread.walk
+    walk = checkpoint.walk
     if walk is not None and (walk.goal != "explain" or walk.last == entry.last_message_id):
         return walk
-    walk = _choose(thread, errand, entry, last, change_id)
+    walk = _choose(checkpoint, reason, entry, last, change_id)
     return None if walk is None else replace(walk, sought=identify(entry))
 
 
@@ -54,51 +169,55 @@ def identify(entry: Conversation) -> tuple[str | None, Instant | None]:
     return (entry.last_message_id, entry.updated_at)
 
 
-def _choose(thread: Thread, errand: Errand, entry: Conversation, last: Key | None, change_id: int) -> Walk | None:
-    if errand.verify:
+def _choose(
+    checkpoint: ConversationCheckpoint, reason: Reason, entry: Conversation, last: Key | None, change_id: int
+) -> Walk | None:
+    if reason.verify:
         return Walk(direction="newer", goal="fill", verify=True, since=change_id)
-    if entry.last_message_id is None and errand.want is None:
+    if entry.last_message_id is None and reason.want is None:
         return None  # an empty conversation: there is nothing to ask for
-    if thread.whole_since is None:
+    if checkpoint.whole_since is None:
         return Walk(direction="newer", goal="fill")
-    if errand.want is not None:
+    if reason.want is not None:
         return Walk(direction="older", goal="explain", last=entry.last_message_id)
-    return _follow(thread, entry, last, change_id)
+    return _follow(checkpoint, entry, last, change_id)
 
 
-def _follow(thread: Thread, entry: Conversation, last: Key | None, change_id: int) -> Walk | None:
+def _follow(checkpoint: ConversationCheckpoint, entry: Conversation, last: Key | None, change_id: int) -> Walk | None:
     """What a thread that was whole needs to be so again, now that the list shows this entry."""
-    if thread.sought == identify(entry):
+    if checkpoint.sought == identify(entry):
         return None
-    if not holds(thread, last):
-        return _tail(thread)
-    if is_explained(thread, entry):
+    if not holds(checkpoint, last):
+        return _tail(checkpoint)
+    if is_explained(checkpoint, entry):
         return None
     return Walk(direction="older", goal="explain", verify=True, since=change_id, last=entry.last_message_id)
 
 
-def _tail(thread: Thread) -> Walk:
+def _tail(checkpoint: ConversationCheckpoint) -> Walk:
     """The cheapest walk to what is new: from the stored cursor, else backwards unless the thread fits one page."""
-    if thread.tail_cursor is None and thread.paged:
+    if checkpoint.tail_cursor is None and checkpoint.paged:
         return Walk(direction="older", goal="join")
-    return Walk(direction="newer", goal="fill", cursor=thread.tail_cursor, joined=thread.tail_cursor is not None)
+    return Walk(
+        direction="newer", goal="fill", cursor=checkpoint.tail_cursor, joined=checkpoint.tail_cursor is not None
+    )
 
 
-def holds(thread: Thread, last: Key | None) -> bool:
+def holds(checkpoint: ConversationCheckpoint, last: Key | None) -> bool:
     """Whether the last message lies in the run without gaps.
 
     One that is held above it (sent from here, say) proves nothing below itself.
     """
-    return last is not None and thread.top is not None and last <= thread.top
+    return last is not None and checkpoint.top is not None and last <= checkpoint.top
 
 
-def is_explained(thread: Thread, entry: Conversation) -> bool:
+def is_explained(checkpoint: ConversationCheckpoint, entry: Conversation) -> bool:
     """Whether some message held is as new as the entry's `updated_at`."""
-    return entry.updated_at is None or (thread.latest is not None and entry.updated_at <= thread.latest)
+    return entry.updated_at is None or (checkpoint.latest is not None and entry.updated_at <= checkpoint.latest)
 
 
 def advance(
-    thread: Thread, walk: Walk, page: Page, *, last_id: str | None, last: Key | None, leads_on: bool
+    checkpoint: ConversationCheckpoint, walk: Walk, page: Page, *, last_id: str | None, last: Key | None, leads_on: bool
 ) -> Reached:
     """What the page that `walk` asked for means.
 
@@ -109,35 +228,35 @@ def advance(
     high = max(filter(None, (walk.high, places[-1] if places else None)), default=None)
     walk = replace(walk, high=high)
     sight = _Sight(page=page, places=places, last_id=last_id, last=last, leads_on=leads_on)
-    return _forwards(thread, walk, sight) if walk.direction == "newer" else _backwards(thread, walk, sight)
+    return _forwards(checkpoint, walk, sight) if walk.direction == "newer" else _backwards(checkpoint, walk, sight)
 
 
-def _forwards(thread: Thread, walk: Walk, sight: _Sight) -> Reached:
+def _forwards(checkpoint: ConversationCheckpoint, walk: Walk, sight: _Sight) -> Reached:
     short = len(sight.places) < sight.page.limit
     if walk.cursor is None:
         start = _start_proof(sight)
-        joined = start != "unknown" or (thread.whole_since is not None and _touches(thread, sight.places))
+        joined = start != "unknown" or (checkpoint.whole_since is not None and _touches(checkpoint, sight.places))
         walk = replace(walk, start=start, joined=joined)
-    thread = replace(
-        thread,
-        tail_cursor=(walk.joined and sight.page.next_cursor) or thread.tail_cursor,  # never a cursor above a gap
-        paged=thread.paged or walk.cursor is not None or not short,
-        top=_highest(thread.top, walk.high) if walk.joined else thread.top,
+    checkpoint = replace(
+        checkpoint,
+        tail_cursor=(walk.joined and sight.page.next_cursor) or checkpoint.tail_cursor,  # never a cursor above a gap
+        paged=checkpoint.paged or walk.cursor is not None or not short,
+        top=_highest(checkpoint.top, walk.high) if walk.joined else checkpoint.top,
     )
-    reached = _is_reached(thread, walk, sight)
+    reached = _is_reached(checkpoint, walk, sight)
     if walk.verify and sight.leads_on and not short:
         reached = False  # a comparison goes on to the thread's very end
     if not reached and sight.leads_on:
-        return Reached(thread=replace(thread, walk=replace(walk, cursor=sight.page.next_cursor)))
-    goal = _goal_backwards(thread, walk, reached=reached)
+        return Reached(checkpoint=replace(checkpoint, walk=replace(walk, cursor=sight.page.next_cursor)))
+    goal = _goal_backwards(checkpoint, walk, reached=reached)
     if goal is not None:
-        return Reached(thread=replace(thread, walk=_turned(walk, goal, sight.last_id)))
-    return Reached(thread=replace(thread, walk=None), closed=walk.start != "unknown")
+        return Reached(checkpoint=replace(checkpoint, walk=_turned(walk, goal, sight.last_id)))
+    return Reached(checkpoint=replace(checkpoint, walk=None), closed=walk.start != "unknown")
 
 
-def _goal_backwards(thread: Thread, walk: Walk, *, reached: bool) -> Goal | None:
+def _goal_backwards(checkpoint: ConversationCheckpoint, walk: Walk, *, reached: bool) -> Goal | None:
     """What a walk forwards that came to its end has left unproved, or None."""
-    proves_start = walk.verify or thread.whole_since is None
+    proves_start = walk.verify or checkpoint.whole_since is None
     if walk.start == "unknown" and proves_start:
         return "start"
     if not walk.joined:
@@ -147,11 +266,11 @@ def _goal_backwards(thread: Thread, walk: Walk, *, reached: bool) -> Goal | None
     return None
 
 
-def _is_reached(thread: Thread, walk: Walk, sight: _Sight) -> bool:
+def _is_reached(checkpoint: ConversationCheckpoint, walk: Walk, sight: _Sight) -> bool:
     """Whether the walk has come to the list's last message; a comparison has to meet it itself."""
     if sight.last_id is None:
         return True
-    run = (walk.high,) if walk.verify else (walk.high, thread.top)
+    run = (walk.high,) if walk.verify else (walk.high, checkpoint.top)
     return sight.last is not None and any(place is not None and sight.last <= place for place in run)
 
 
@@ -186,25 +305,25 @@ def _turned(walk: Walk, goal: Goal, last_id: str | None) -> Walk:
     )
 
 
-def _backwards(thread: Thread, walk: Walk, sight: _Sight) -> Reached:
+def _backwards(checkpoint: ConversationCheckpoint, walk: Walk, sight: _Sight) -> Reached:
     short = len(sight.places) < sight.page.limit
     # Nothing is older than an empty page, nor than a short one whose cursor leads back to itself.
     at_start = sight.page.next_cursor is None or not sight.places or (short and not sight.leads_on)
-    touched = thread.whole_since is not None and _touches(thread, sight.places)
+    touched = checkpoint.whole_since is not None and _touches(checkpoint, sight.places)
     if at_start or touched:
-        thread = replace(thread, top=_highest(thread.top, walk.high))
+        checkpoint = replace(checkpoint, top=_highest(checkpoint.top, walk.high))
     if at_start:
-        thread = replace(thread, walk=None, paged=thread.paged or walk.cursor is not None)
+        checkpoint = replace(checkpoint, walk=None, paged=checkpoint.paged or walk.cursor is not None)
         # an answer without any message, where the list names a last one, proves nothing
-        return Reached(thread=thread, closed=sight.last_id is None or walk.high is not None)
-    thread = replace(thread, paged=True)
+        return Reached(checkpoint=checkpoint, closed=sight.last_id is None or walk.high is not None)
+    checkpoint = replace(checkpoint, paged=True)
     if not sight.leads_on:
-        return Reached(thread=replace(thread, walk=None), stuck=True)
+        return Reached(checkpoint=replace(checkpoint, walk=None), stuck=True)
     if walk.goal == "join" and touched:
-        if sight.last_id is None or holds(thread, sight.last):
-            return Reached(thread=replace(thread, walk=None))
+        if sight.last_id is None or holds(checkpoint, sight.last):
+            return Reached(checkpoint=replace(checkpoint, walk=None))
         walk = replace(walk, goal="explain", last=sight.last_id)
-    return Reached(thread=replace(thread, walk=replace(walk, cursor=sight.page.next_cursor)))
+    return Reached(checkpoint=replace(checkpoint, walk=replace(walk, cursor=sight.page.next_cursor)))
 
 
 _MOST_RESTARTS = 2
@@ -215,7 +334,7 @@ def wants_solitude(walk: Walk) -> bool:
     return walk.restarts >= _MOST_RESTARTS
 
 
-def after_dead_cursor(thread: Thread, walk: Walk) -> Walk | None:
+def after_dead_cursor(checkpoint: ConversationCheckpoint, walk: Walk) -> Walk | None:
     """The bounded recovery from a cursor that the server no longer knows: once beside others, once alone, then None.
 
     A thread that is whole is joined from its newest page; one that is not begins again from nothing.
@@ -223,14 +342,14 @@ def after_dead_cursor(thread: Thread, walk: Walk) -> Walk | None:
     if walk.cursor is None or walk.restarts >= _MOST_RESTARTS:
         return None
     fresh = replace(walk, cursor=None, start="unknown", joined=False, high=None, restarts=walk.restarts + 1)
-    if walk.direction == "newer" and thread.whole_since is not None and not walk.verify:
+    if walk.direction == "newer" and checkpoint.whole_since is not None and not walk.verify:
         return replace(fresh, direction="older", goal="join")
     return fresh
 
 
-def _touches(thread: Thread, places: list[Key]) -> bool:
+def _touches(checkpoint: ConversationCheckpoint, places: list[Key]) -> bool:
     """Whether a page reaches down into the run that is proved already."""
-    return thread.top is not None and bool(places) and places[0] <= thread.top
+    return checkpoint.top is not None and bool(places) and places[0] <= checkpoint.top
 
 
 def _highest(*places: Key | None) -> Key | None:

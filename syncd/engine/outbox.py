@@ -1,21 +1,39 @@
-"""The story of an outgoing message: say that it is being sent, send it once, and look for it if the reply was lost."""
+"""The story of an outgoing message: what people ask for, the one attempt to send it, and the search for it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from syncd.core.model import Instant, Message
-from syncd.core.observations import Waiting
-from syncd.core.outbox import earliest, look_delay, next_state
-from syncd.core.outbox_seen import Answered, Attempted, Looked, Unanswered
-from syncd.core.outgoing import Outgoing
-from syncd.core.refusals import advise
-from syncd.core.times import after, seconds_between
-from syncd.engine.account import Mirror
-from syncd.engine.identity import identified
-from syncd.errors import AuthError, FetchError, ForbiddenError, NotFoundError, RateLimitedError, UsageError
+from syncd.core.model import Conversation, Instant, Message, Outgoing, check_text
+from syncd.core.observations import CheckDue, Waiting
+from syncd.core.outbox import (
+    Answered,
+    Attempted,
+    Found,
+    Looked,
+    Ordered,
+    Queued,
+    Unanswered,
+    advise,
+    earliest,
+    look_delay,
+    next_state,
+)
+from syncd.core.times import SIT_OUT_SECONDS, after, seconds_between
+from syncd.engine.account import Mirror, identified
+from syncd.errors import (
+    AuthError,
+    FetchError,
+    ForbiddenError,
+    NotFoundError,
+    RateLimitedError,
+    RejectedError,
+    SyncdError,
+    UnreachableError,
+    UsageError,
+)
 from syncd.protocols import Sender
 
 _T = TypeVar("_T")
@@ -32,7 +50,7 @@ class _Looks:
 
 
 @dataclass(slots=True)
-class Desk:
+class SendTurn:
     """What all that send for one account share: one request at a time, so that none is under way during a look.
 
     `until`: the server said to ask nothing before.
@@ -43,12 +61,12 @@ class Desk:
     until: Instant | None = None
 
 
-class Courier:
+class OutboxSender:
     """Sends what waits in one account's outbox, and settles what was lost."""
 
-    def __init__(self, mirror: Mirror, desk: Desk) -> None:
+    def __init__(self, mirror: Mirror, send_turn: SendTurn) -> None:
         self.mirror = mirror
-        self.desk = desk
+        self.send_turn = send_turn
 
     @property
     def sender(self) -> Sender:
@@ -67,7 +85,7 @@ class Courier:
 
         Raises the trouble that keeps the rest from leaving: AuthError, RateLimitedError, UnreachableError and the like.
         """
-        async with self.desk.lock:
+        async with self.send_turn.lock:
             waiting = await self._in_time()
             if not any(self._is_due(outgoing) for outgoing in waiting):
                 return
@@ -81,7 +99,7 @@ class Courier:
 
     async def expire(self) -> None:
         """Give up what is queued and late, though nothing can be sent now."""
-        async with self.desk.lock:
+        async with self.send_turn.lock:
             await self._in_time()
 
     async def _in_time(self) -> list[Outgoing]:
@@ -94,7 +112,7 @@ class Courier:
 
     def next_look(self, outgoing: Outgoing) -> float:
         """Seconds until the message is looked for again."""
-        looks = self.desk.looks.get(outgoing.id, _Looks())
+        looks = self.send_turn.looks.get(outgoing.id, _Looks())
         return max(0.0, looks.next_at - self.mirror.clock.monotonic())
 
     def _is_due(self, outgoing: Outgoing) -> bool:
@@ -106,8 +124,8 @@ class Courier:
         try:
             return await fetch()
         except RateLimitedError as limited:
-            self.desk.until = after(self.now(), limited.retry_after)
-            waiting = Waiting(account=self.mirror.account, now=self.now(), until=self.desk.until)
+            self.send_turn.until = after(self.now(), limited.retry_after)
+            waiting = Waiting(account=self.mirror.account, now=self.now(), until=self.send_turn.until)
             await self.mirror.store.apply(waiting)
             raise
         except AuthError:
@@ -116,7 +134,7 @@ class Courier:
 
     async def _check_wait(self) -> None:
         held = await self.mirror.store.fetch_account(self.mirror.account)
-        until = max(filter(None, (held.memo.limited_until, self.desk.until)), default=None)
+        until = max(filter(None, (held.account_checkpoint.limited_until, self.send_turn.until)), default=None)
         left = 0.0 if until is None else seconds_between(self.now(), until)
         if left > 0:
             raise RateLimitedError(f"the server allows no requests before {until}", retry_after=left)
@@ -155,7 +173,7 @@ class Courier:
         told = advise(error, may_write=self.mirror.may("messages:write")) if state == "failed" else str(error)
         noted = Unanswered(account=self.mirror.account, now=self.now(), id=outgoing.id, state=state, error=told)
         await self.mirror.store.apply(noted)
-        self.desk.looks.pop(outgoing.id, None)
+        self.send_turn.looks.pop(outgoing.id, None)
         known = {"reason": error.reason, "request_id": error.request_id}
         self._log(f"outbox.{_WORDS[state]}", outgoing, level="info" if state == "queued" else "warning", **known)
         if state == "queued":
@@ -173,7 +191,7 @@ class Courier:
         for conversation_id in dict.fromkeys(outgoing.conversation_id for outgoing in due):
             mine = [outgoing for outgoing in lost if outgoing.conversation_id == conversation_id]
             for outgoing in mine:
-                looks = self.desk.looks.setdefault(outgoing.id, _Looks())
+                looks = self.send_turn.looks.setdefault(outgoing.id, _Looks())
                 looks.count += 1
                 looks.next_at = self.mirror.clock.monotonic() + look_delay(looks.count)
             try:
@@ -223,9 +241,202 @@ class Courier:
             outgoing = await self.mirror.store.fetch_outgoing(self.mirror.account, before.id)
             if outgoing is None or outgoing.state in ("sending", "queued"):
                 continue
-            self.desk.looks.pop(outgoing.id, None)
+            self.send_turn.looks.pop(outgoing.id, None)
             level = "warning" if outgoing.state == "unconfirmed" else "info"
             self._log(f"outbox.{outgoing.state}", outgoing, level=level, message_id=outgoing.message_id)
 
 
 _WORDS = {"queued": "put_off", "sending": "lost", "failed": "failed"}
+
+
+# What people ask for when they write: send, cancel, send again, open a conversation; each waits for its outcome.
+
+
+Progress = Callable[[dict[str, Any]], None]
+Verb = Callable[[OutboxSender, dict[str, Any], Progress], Awaitable[dict[str, Any]]]
+
+_PATIENCE = 180.0  # seconds until whoever waits for an outcome is told that it is not known yet
+_OPENING_TRIES = 3
+_OPENING_PAUSE = 1.0
+_LIST_PAGES = 3  # a conversation just opened stands at the head of the list
+_NO_SCOPE = 77
+
+
+class RefusedError(SyncdError):
+    """The server refuses it, and says why."""
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+async def send(outbox_sender: OutboxSender, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Queue a message, and see it through unless it is for later."""
+    content = str(arguments["content"])
+    check_text(content)
+    outgoing: Outgoing = await outbox_sender.mirror.store.apply(
+        Queued(
+            account=outbox_sender.mirror.account,
+            now=outbox_sender.now(),
+            conversation_id=str(arguments["conversation_id"]),
+            content=content,
+            key=arguments.get("key"),
+        )
+    )
+    progress(_result(outbox_sender, outgoing, None))
+    return (
+        _result(outbox_sender, outgoing, None)
+        if arguments.get("later")
+        else await _see_through(outbox_sender, outgoing, progress)
+    )
+
+
+async def cancel(outbox_sender: OutboxSender, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Cancel a message that is queued."""
+    del progress
+    outgoing: Outgoing = await outbox_sender.mirror.store.apply(
+        Ordered(account=outbox_sender.mirror.account, now=outbox_sender.now(), id=int(arguments["id"]), again=False)
+    )
+    return _result(outbox_sender, outgoing, None) | {"exit_code": 0}
+
+
+async def retry(outbox_sender: OutboxSender, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Send a message again, as a person has decided; one that has arrived after all is not sent."""
+    outgoing: Outgoing = await outbox_sender.mirror.store.apply(
+        Ordered(account=outbox_sender.mirror.account, now=outbox_sender.now(), id=int(arguments["id"]), again=True)
+    )
+    return await _see_through(outbox_sender, outgoing, progress)
+
+
+async def deliver(outbox_sender: OutboxSender, *, healthy: bool) -> None:
+    """Send and settle what waits, after a poll; `healthy`: the poll met no trouble, so that it is worth a try."""
+    try:
+        await (outbox_sender.work() if healthy else outbox_sender.expire())
+    except SyncdError as error:
+        outbox_sender.mirror.log("outbox.waiting", level="info", error=str(error))
+
+
+async def _see_through(outbox_sender: OutboxSender, outgoing: Outgoing, progress: Progress) -> dict[str, Any]:
+    """Work until the message's outcome is known, or nobody knows when it will be."""
+    clock, store = outbox_sender.mirror.clock, outbox_sender.mirror.store
+    give_up = clock.monotonic() + _PATIENCE
+    while True:
+        trouble: SyncdError | None = None
+        try:
+            await outbox_sender.work()
+        except SyncdError as error:
+            trouble = error
+        outgoing = await store.fetch_outgoing(outbox_sender.mirror.account, outgoing.id) or outgoing
+        wait = _wait(outbox_sender, outgoing, trouble)
+        if wait is None or clock.monotonic() + wait > give_up:
+            return _result(outbox_sender, outgoing, trouble)
+        progress(_result(outbox_sender, outgoing, trouble) | {"wait_seconds": wait})
+        await clock.sleep(wait)
+
+
+def _wait(outbox_sender: OutboxSender, outgoing: Outgoing, trouble: SyncdError | None) -> float | None:
+    """Seconds after which to go on; None when that is of no use."""
+    limit = trouble.retry_after if isinstance(trouble, RateLimitedError) else 0.0
+    if limit > SIT_OUT_SECONDS:
+        return None
+    if outgoing.state == "sending":
+        return max(limit, outbox_sender.next_look(outgoing))
+    return limit if outgoing.state == "queued" and limit > 0 else None
+
+
+def _result(outbox_sender: OutboxSender, outgoing: Outgoing, trouble: SyncdError | None) -> dict[str, Any]:
+    """The message as its sender is told of it."""
+    limit = trouble.retry_after if isinstance(trouble, RateLimitedError) else None
+    open_ = outgoing.state in ("queued", "sending")
+    return {
+        "id": outgoing.id,
+        "account": outbox_sender.mirror.account,
+        "conversation_id": outgoing.conversation_id,
+        "state": outgoing.state,
+        "message_id": outgoing.message_id,
+        "error": str(trouble) if open_ and trouble is not None else outgoing.error,
+        "expires_at": outgoing.expires_at,
+        "retry_at": None if limit is None else after(outbox_sender.now(), limit),
+        "exit_code": _exit_code(outbox_sender, outgoing, trouble),
+    }
+
+
+def _exit_code(outbox_sender: OutboxSender, outgoing: Outgoing, trouble: SyncdError | None) -> int:
+    if outgoing.state == "sent":
+        return 0
+    if outgoing.state == "queued":
+        return 0 if trouble is None else trouble.exit_code
+    if outgoing.state == "sending":
+        return 1 if trouble is None else trouble.exit_code
+    return _refusal_code(outbox_sender) if outgoing.state == "failed" else 1
+
+
+def _refusal_code(outbox_sender: OutboxSender) -> int:
+    return 1 if outbox_sender.mirror.may("messages:write") else _NO_SCOPE
+
+
+async def open_conversation(
+    outbox_sender: OutboxSender, arguments: dict[str, Any], progress: Progress
+) -> dict[str, Any]:
+    """Open or find a proposal's conversation; it is in the mirror when its id is told."""
+    del progress
+    proposal_id = str(arguments["proposal_id"])
+    await identified(outbox_sender.mirror, outbox_sender.ask)
+    try:
+        conversation_id = await _open(outbox_sender, proposal_id)
+    except (ForbiddenError, NotFoundError, RejectedError) as error:
+        told = advise(error, may_write=outbox_sender.mirror.may("messages:write"))
+        raise RefusedError(told, _refusal_code(outbox_sender)) from None
+    await _mirror(outbox_sender, conversation_id, proposal_id)
+    return {"account": outbox_sender.mirror.account, "conversation_id": conversation_id, "proposal_id": proposal_id}
+
+
+async def _open(outbox_sender: OutboxSender, proposal_id: str) -> str:
+    """Ask the server, again where its answer was lost: it opens none twice."""
+    tries, clock = 0, outbox_sender.mirror.clock
+    while True:
+        try:
+            return await outbox_sender.ask(partial(outbox_sender.sender.open_conversation, proposal_id))
+        except RateLimitedError as limited:
+            if limited.retry_after > SIT_OUT_SECONDS or tries == _OPENING_TRIES:
+                raise
+            await clock.sleep(limited.retry_after)
+        except UnreachableError:
+            if tries == _OPENING_TRIES:
+                raise
+            await clock.sleep(_OPENING_PAUSE)
+        tries += 1
+
+
+async def _mirror(outbox_sender: OutboxSender, conversation_id: str, proposal_id: str) -> None:
+    """Hold the conversation as the list shows it; its messages, if it has any, are fetched by the next poll."""
+    account, store = outbox_sender.mirror.account, outbox_sender.mirror.store
+    try:
+        entry = await _find_entry(outbox_sender, conversation_id)
+    except FetchError:
+        entry = None  # it is open all the same
+    now = outbox_sender.now()
+    found = Found(account=account, now=now, conversation_id=conversation_id, proposal_id=proposal_id, entry=entry)
+    await store.apply(found)
+    if entry is None or entry.last_message_id is None:
+        await store.apply(CheckDue(account=account, now=now, conversation_id=conversation_id))
+
+
+async def _find_entry(outbox_sender: OutboxSender, conversation_id: str) -> Conversation | None:
+    cursor = None
+    for _ in range(_LIST_PAGES):
+        page = await outbox_sender.ask(partial(outbox_sender.mirror.source.fetch_entries, cursor))
+        found = next((entry for entry in page.entries if entry.id == conversation_id), None)
+        cursor = page.next_cursor
+        if found is not None or cursor is None:
+            return found
+    return None
+
+
+VERBS: dict[str, Verb] = {
+    "send": send,
+    "outbox_cancel": cancel,
+    "outbox_retry": retry,
+    "open_conversation": open_conversation,
+}
+"""What a holder does for those who write, by the name it is asked for."""

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from syncd.errors import StoreTroubleError
-from syncd.ops.locks import find_others
+from syncd.ops.door import find_others
 
 FLOOR_BYTES = 64 * 1024 * 1024
 """With less than this free, nothing is fetched: what comes could not be stored whole."""

@@ -1,6 +1,9 @@
 """What the doctor makes of what was found: one finding for each check, each with what to do."""
 
+import os
+import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -9,7 +12,7 @@ from syncd.core.model import Instant
 from syncd.core.times import seconds_between
 from syncd.ops.disk import FLOOR_BYTES
 
-Verdict = Literal["ok", "warning", "problem"]
+Severity = Literal["ok", "warning", "problem"]
 
 CLOCK_SECONDS = 60.0
 """How far our clock may be from a server's, in seconds."""
@@ -26,7 +29,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     """The outcome of one check; `account` None: it is about the whole installation. `advice`: what to do."""
 
     check: str
-    verdict: Verdict
+    verdict: Severity
     text: str
     account: str | None = None
     advice: str | None = None
@@ -157,3 +160,24 @@ def judge_target(target: str, version: int, behind: int, refusals: Sequence[str]
 def is_well(findings: Iterable[Finding]) -> bool:
     """Whether nothing is a problem; warnings are none."""
     return all(finding.verdict != "problem" for finding in findings)
+
+
+# What the doctor sees of the machine: who may read the database's files.
+
+
+def judge_permissions(database: Path, *, group_read: bool) -> Finding:
+    """Whether we may read the database, its files are no wider than promised, and its folder lets nobody swap them."""
+    files = [database, *(database.with_name(database.name + suffix) for suffix in ("-wal", "-shm"))]
+    files = [file for file in files if file.exists()]
+    if not os.access(database, os.R_OK):
+        return problem(
+            "permissions", f"{database} can't be read by you", "join its group (usermod -aG), or run this as its owner"
+        )
+    allowed = 0o640 if group_read else 0o600
+    wide = [file for file in files if stat.S_IMODE(file.stat().st_mode) & ~allowed]
+    if wide:
+        names = " ".join(map(str, wide))
+        return warn("permissions", f"wider than promised: {names}", f"chmod {allowed:o} {names}")
+    if database.parent.stat().st_mode & stat.S_IWOTH:
+        return problem("permissions", f"everybody may write {database.parent}", f"chmod o-w {database.parent}")
+    return fine("permissions", f"{stat.S_IMODE(database.stat().st_mode):o} {database}")

@@ -1,19 +1,242 @@
-"""What the daemon owes whoever operates it: a word to systemd, metrics, a heartbeat, and an eye on itself."""
+"""What the daemon owes its operator: words to systemd, a watchdog fed by progress, metrics, a heartbeat."""
 
 import asyncio
+import os
+import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from msgspec import Struct
 
+from syncd.core.account import HEALTHY
 from syncd.core.model import Instant
-from syncd.core.watch import Progress, is_heartbeat_due
+from syncd.core.times import as_datetime
+from syncd.core.watchdog import Clocks, Progress, find_stuck, is_heartbeat_due, measure_jump
 from syncd.errors import SyncdError
 from syncd.ops.metrics import AccountFigures, Figures, MetricsServer, TargetFigures
-from syncd.ops.notify import Supervisor
-from syncd.ops.signs import Signs
-from syncd.ops.vigil import Vigil
 from syncd.protocols import Clock
+
+_MICROSECONDS = 1_000_000
+
+
+class Supervisor:
+    """What started us and watches over us, if it is one that wants to hear."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._address = _parse_address(environ.get("NOTIFY_SOCKET", ""))
+        self.watchdog_seconds = _parse_watchdog(environ) if self._address else None
+        self._status: str | None = None
+
+    def say_ready(self, status: str | None = None) -> None:
+        """All that does not depend on the network is up, or up again after `say_reloading`."""
+        self._tell("READY=1", *self._changed(status))
+
+    def say_reloading(self, monotonic: float) -> None:
+        """The configuration is read again, since so many seconds on the clock that only grows."""
+        self._tell("RELOADING=1", f"MONOTONIC_USEC={round(monotonic * _MICROSECONDS)}")
+
+    def say_stopping(self) -> None:
+        """The end has begun."""
+        self._tell("STOPPING=1")
+
+    def say_status(self, status: str) -> None:
+        """One line for people, shown by `systemctl status`; told only when it changed."""
+        self._tell(*self._changed(status))
+
+    def ping(self) -> None:
+        """We get on; without this for `watchdog_seconds` the service is started anew."""
+        self._tell("WATCHDOG=1")
+
+    def _changed(self, status: str | None) -> tuple[str, ...]:
+        if status is None or status == self._status:
+            return ()
+        self._status = status
+        return (f"STATUS={' '.join(status.split())}",)
+
+    def _tell(self, *lines: str) -> None:
+        if self._address is None or not lines:
+            return
+        with (
+            suppress(OSError),  # a supervisor that does not listen must not stop what it supervises
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as sender,
+        ):
+            sender.sendto("\n".join(lines).encode(), self._address)
+
+
+def _parse_address(text: str) -> str | None:
+    """The socket's address; a leading "@" stands for the abstract namespace's null byte."""
+    if text.startswith("@"):
+        return "\0" + text[1:]
+    return text if text.startswith("/") else None
+
+
+def _parse_watchdog(environ: Mapping[str, str]) -> float | None:
+    """Seconds within which a ping is wanted; None where none is, or where it is another process's."""
+    if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    text = environ.get("WATCHDOG_USEC", "")
+    return int(text) / _MICROSECONDS if text.isascii() and text.isdigit() and int(text) else None
+
+
+# The daemon's vital signs: what each account's polls came to, and when its next one is due.
+
+
+@dataclass(slots=True)
+class AccountPollStats:
+    """One account: its state by its last poll (None: none yet); seconds are those of the clock that only grows."""
+
+    state: str | None = None
+    retry_at: Instant | None = None
+    waits_until: float | None = None
+    polled_at: float | None = None
+    polls: int = 0
+    poll_seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class PollStats:
+    """All accounts' signs by name, in the order they came; `unread` counts conversations."""
+
+    accounts: dict[str, AccountPollStats] = field(default_factory=dict)
+    unread: int = 0
+
+    def of(self, account: str) -> AccountPollStats:
+        """The account's sign."""
+        return self.accounts.setdefault(account, AccountPollStats())
+
+    def keep_only(self, accounts: list[str]) -> None:
+        """Forget the accounts that are no longer there."""
+        self.accounts = {name: self.of(name) for name in accounts}
+
+    def begin(self, account: str) -> None:
+        """A poll is under way: no wait excuses it now."""
+        self.of(account).waits_until = None
+
+    def wait(self, account: str, until: float) -> None:
+        """Nothing is to be done before then."""
+        self.of(account).waits_until = until
+
+    def end(self, account: str, *, state: str | None, retry_at: Instant | None, seconds: float, at: float) -> None:
+        """A poll is over; `state` None: it broke on a mistake of ours."""
+        account_stats = self.of(account)
+        account_stats.state, account_stats.retry_at, account_stats.polled_at = state, retry_at, at
+        account_stats.polls += 1
+        account_stats.poll_seconds += seconds
+
+    def states(self) -> dict[str, str | None]:
+        """Every account's state."""
+        return {name: account_stats.state for name, account_stats in self.accounts.items()}
+
+    def describe(self, at: float) -> str:
+        """One line that a person understands: what is wrong, else how much there is and how fresh it is."""
+        ill = [
+            name
+            for name, account_stats in self.accounts.items()
+            if account_stats.polled_at is not None and account_stats.state not in HEALTHY
+        ]
+        if ill:
+            return "; ".join(_describe_trouble(name, self.accounts[name]) for name in ill) + self._describe_rest(
+                len(ill)
+            )
+        counts = Counter(account_stats.state for account_stats in self.accounts.values())
+        under_way = counts[None] + counts["starting"]
+        parts = [_count(len(self.accounts), "account")]
+        parts += [f"{_count(under_way, 'first pass', 'first passes')} under way"] if under_way else []
+        polled = [
+            account_stats.polled_at for account_stats in self.accounts.values() if account_stats.polled_at is not None
+        ]
+        if polled:
+            parts += [f"{self.unread} unread", f"last poll {max(0, round(at - max(polled)))} s ago"]
+        return ", ".join(parts)
+
+    def _describe_rest(self, ill: int) -> str:
+        well = len(self.accounts) - ill
+        return f"; {_count(well, 'other account')} well" if well else ""
+
+
+def _describe_trouble(name: str, account_stats: AccountPollStats) -> str:
+    state = (account_stats.state or "internal error").replace("_", " ")
+    if account_stats.retry_at is None:
+        return f"{name}: {state}"
+    word = "until" if account_stats.state == "rate_limited" else "next try"
+    return f"{name}: {state} {word} {as_datetime(account_stats.retry_at):%H:%M} UTC"
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+# Watch over the daemon from inside: ping its watchdog while it gets on, say how it goes, notice a suspend.
+
+
+_LOOK_SECONDS = 5.0
+_LOOKS_PER_WATCHDOG = 6  # several, so that one that comes late costs nothing
+_STUCK_SECONDS = 180.0  # without a watchdog nothing ends the daemon, but it says so
+
+
+class Watched(Protocol):
+    """What the vigil asks of the daemon, and what it tells it."""
+
+    def read_progress(self) -> list[Progress]:
+        """How far each account has come."""
+
+    def describe(self) -> str:
+        """How it goes, in one line for people."""
+
+    def note_jump(self, seconds: float) -> None:
+        """The wall clock went that much further than time did: the machine slept, or somebody set it."""
+
+    def note_stuck(self, accounts: tuple[str, ...]) -> None:
+        """These accounts neither get on nor wait; unless that changes, a watchdog ends the daemon."""
+
+
+class Watchdog:
+    """Looks every few seconds, in the event loop: where that is dead nothing pings."""
+
+    def __init__(self, supervisor: Supervisor, clock: Clock, watched: Watched) -> None:
+        self._supervisor = supervisor
+        self._clock = clock
+        self._watched = watched
+        self._clocks = self._read_clocks()
+        self._at_ping: dict[str, Progress] = {}
+        self._pinged_at = self._clocks.monotonic
+        self._complained = False
+
+    async def keep(self) -> None:
+        """Look, until cancelled."""
+        watchdog = self._supervisor.watchdog_seconds
+        seconds = min(_LOOK_SECONDS, watchdog / _LOOKS_PER_WATCHDOG) if watchdog else _LOOK_SECONDS
+        while True:
+            self.look()
+            await self._clock.sleep(seconds)
+
+    def look(self) -> None:
+        """One look at the clocks and at every account."""
+        before, self._clocks = self._clocks, self._read_clocks()
+        if jump := measure_jump(before, self._clocks):
+            self._watched.note_jump(jump)
+        self._supervisor.say_status(self._watched.describe())
+        self._feed_watchdog()
+
+    def _feed_watchdog(self) -> None:
+        progress, at = self._watched.read_progress(), self._clocks.monotonic
+        stuck = find_stuck(self._at_ping, progress, at)
+        if not stuck:
+            self._supervisor.ping()
+            self._at_ping = {one.account: one for one in progress}
+            self._pinged_at, self._complained = at, False
+        elif not self._complained and at - self._pinged_at >= (self._supervisor.watchdog_seconds or _STUCK_SECONDS) / 2:
+            self._watched.note_stuck(stuck)
+            self._complained = True
+
+    def _read_clocks(self) -> Clocks:
+        return Clocks(wall=as_datetime(self._clock.now()).timestamp(), monotonic=self._clock.monotonic())
+
+
+# What the daemon owes whoever operates it: a word to systemd, metrics, a heartbeat, and an eye on itself.
 
 
 class Meter(Struct, frozen=True, kw_only=True):
@@ -63,7 +286,7 @@ class Service:
     """Open from `open` to `close`; the daemon tells it of each poll."""
 
     def __init__(self, supervisor: Supervisor, attended: Attended, outlets: Outlets) -> None:
-        self.signs = Signs()
+        self.poll_stats = PollStats()
         self._supervisor = supervisor
         self._attended = attended
         self._outlets = outlets
@@ -76,7 +299,7 @@ class Service:
         """All is up that needs no network; raises ConfigError where metrics can't be shown."""
         self.take_up(wishes)
         self._supervisor.say_ready(self.describe())
-        self._start(Vigil(self._supervisor, self._attended.clock, self).keep())
+        self._start(Watchdog(self._supervisor, self._attended.clock, self).keep())
 
     def take_up(self, wishes: Wishes) -> None:
         """Follow a changed configuration; raises ConfigError, all being as before, where metrics can't be shown."""
@@ -115,10 +338,10 @@ class Service:
     def note_poll(self, account: str, *, state: str | None, retry_at: Instant | None, seconds: float) -> None:
         """A poll is over; `state` None: it broke on a mistake of ours."""
         at = self._attended.clock.monotonic()
-        self.signs.end(account, state=state, retry_at=retry_at, seconds=seconds, at=at)
+        self.poll_stats.end(account, state=state, retry_at=retry_at, seconds=seconds, at=at)
         self._supervisor.say_status(self.describe())
         url = self._wishes.heartbeat_url
-        if url is not None and is_heartbeat_due(self.signs.states(), self._beat_at, at):
+        if url is not None and is_heartbeat_due(self.poll_stats.states(), self._beat_at, at):
             self._beat_at = at
             self._start(self._beat(url))
 
@@ -140,15 +363,15 @@ class Service:
                 account=name,
                 requests=meter.requests,
                 rows=meter.rows,
-                polls=self.signs.of(name).polls,
-                waits_until=self.signs.of(name).waits_until or meter.sits_until,
+                polls=self.poll_stats.of(name).polls,
+                waits_until=self.poll_stats.of(name).waits_until or meter.sits_until,
             )
             for name, meter in self._attended.read_meters().items()
         ]
 
     def describe(self) -> str:
         """How it goes, in one line for people."""
-        return self.signs.describe(self._attended.clock.monotonic())
+        return self.poll_stats.describe(self._attended.clock.monotonic())
 
     def note_jump(self, seconds: float) -> None:
         """The machine slept or its clock was set: what is connected may lead nowhere, what is due may be past."""
@@ -174,10 +397,10 @@ class Service:
         )
 
     def _figures_of(self, name: str, row: dict[str, Any], meter: Meter) -> AccountFigures:
-        sign = self.signs.of(name)
+        account_stats = self.poll_stats.of(name)
         return AccountFigures(
             account=name,
-            state=sign.state or row.get("state") or "starting",
+            state=account_stats.state or row.get("state") or "starting",
             age_seconds=row.get("age_seconds"),
             unread=row.get("unread", 0),
             needs_reply=row.get("needs_reply", 0),
@@ -185,6 +408,6 @@ class Service:
             events=row.get("events", {}),
             requests=meter.by_status,
             rows=meter.rows,
-            polls=sign.polls,
-            poll_seconds=sign.poll_seconds,
+            polls=account_stats.polls,
+            poll_seconds=account_stats.poll_seconds,
         )

@@ -1,24 +1,181 @@
-"""Write an export: each file whole or not at all, and the manifest last."""
+"""Exports: every public table and view as files, each whole or not at all, and the manifest last."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import date, datetime
+from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from msgspec import Struct, json
+from msgspec import Struct
+from msgspec import json as msgspec_json
 
 from syncd.errors import SyncdError
-from syncd.reports.parquet_files import load_pyarrow, write_parquet
-from syncd.reports.relations import Relation, Rows
-from syncd.reports.text_files import write_csv, write_jsonl
+
+Type = Literal["text", "integer", "real", "boolean", "time", "date"]
+Rows = Iterator[tuple[Any, ...]]
+
+_BOOLEANS = frozenset(
+    {"is_from_viewer", "is_system", "has_unread_flag", "has_audio", "transcript_available", "baseline"}
+)
+_INTEGERS = frozenset(
+    {"inbound", "outbound", "system_messages", "active_conversations", "question_count", "failures", "unread_count"}
+)
+_REALS = frozenset({"waiting_seconds", "seconds", "age_seconds"})
+_DECLARED: dict[str, Type] = {"INTEGER": "integer", "REAL": "real"}
+
+
+class Column(Struct, frozen=True):
+    """A column and what it holds; any value may be missing."""
+
+    name: str
+    type: Type
+
+
+class Relation(Struct, frozen=True, kw_only=True):
+    """A table, a view, or the deletions of an increment, in which a table has only the rows that changed."""
+
+    name: str
+    kind: str
+    columns: tuple[Column, ...]
+
+
+def type_of(name: str, declared: str) -> Type:
+    """What a column of this name holds; SQLite knows neither times nor booleans, and nothing of a view's reckoning."""
+    if name in _BOOLEANS:
+        return "boolean"
+    if name.endswith("_at") or name in ("state_since", "complete_since"):
+        return "time"
+    if name == "day":
+        return "date"
+    if name in _REALS:
+        return "real"
+    return "integer" if name in _INTEGERS else _DECLARED.get(declared, "text")
+
+
+# Exports as text: CSV and JSON lines.
+
+
+_SPECIAL = frozenset(',"\r\n')
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "＝", "＋", "－", "＠")  # noqa: RUF001 - wide ones run as formulas too
+
+
+def write_csv(file: IO[bytes], relation: Relation, rows: Iterable[tuple[Any, ...]], *, spreadsheet: bool) -> int:
+    r"""Write a heading and the rows, and count them.
+
+    It is UTF-8, lines end with `\n`, NULL is nothing and an empty text is `""`. With `spreadsheet`, a text that a
+    spreadsheet would run as a formula gets a `'` in front.
+    """
+    guard = _guard if spreadsheet else str
+    file.write((",".join(column.name for column in relation.columns) + "\n").encode())
+    count = 0
+    for row in rows:
+        file.write(
+            (",".join(_cell(guard(value) if isinstance(value, str) else value) for value in row) + "\n").encode()
+        )
+        count += 1
+    return count
+
+
+def _guard(text: str) -> str:
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return repr(value)
+    if value and _SPECIAL.isdisjoint(value) and value.strip() == value:
+        return value
+    return '"' + value.replace('"', '""') + '"'
+
+
+def write_jsonl(file: IO[bytes], relation: Relation, rows: Iterable[tuple[Any, ...]]) -> int:
+    """Write an object a line, booleans as such, and count them."""
+    names = [column.name for column in relation.columns]
+    booleans = {index for index, column in enumerate(relation.columns) if column.type == "boolean"}
+    count = 0
+    for row in rows:
+        values = [bool(v) if i in booleans and v is not None else v for i, v in enumerate(row)]
+        file.write((json.dumps(dict(zip(names, values, strict=True)), ensure_ascii=False) + "\n").encode())
+        count += 1
+    return count
+
+
+# Exports as Parquet, with real types; its package is an extra.
+
+
+_ROWS_IN_A_GROUP = 20_000
+
+
+def load_pyarrow() -> Any:
+    """Import pyarrow; SyncdError says how to get it."""
+    try:
+        import_module("pyarrow.parquet")  # pyarrow does not load it by itself
+        return import_module("pyarrow")
+    except ModuleNotFoundError as error:
+        raise SyncdError("Parquet needs the package pyarrow; install syncd[parquet]") from error
+
+
+def write_parquet(file: IO[bytes], relation: Relation, rows: Iterable[tuple[Any, ...]]) -> int:
+    """Write the rows, a group at a time, and count them."""
+    arrow = load_pyarrow()
+    schema = arrow.schema([(column.name, _arrow_type(arrow, column)) for column in relation.columns])
+    remaining, count = iter(rows), 0
+    with arrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        while group := list(islice(remaining, _ROWS_IN_A_GROUP)):
+            arrays = [
+                arrow.array([_value(column, value) for value in values], type=field.type)
+                for column, field, values in zip(relation.columns, schema, zip(*group, strict=True), strict=True)
+            ]
+            writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
+            count += len(group)
+    return count
+
+
+def _arrow_type(arrow: Any, column: Column) -> Any:
+    match column.type:
+        case "time":
+            return arrow.timestamp("ms", tz="UTC")
+        case "date":
+            return arrow.date32()
+        case "boolean":
+            return arrow.bool_()
+        case "integer":
+            return arrow.int64()
+        case "real":
+            return arrow.float64()
+    return arrow.string()
+
+
+def _value(column: Column, value: Any) -> Any:
+    if value is None:
+        return None
+    match column.type:
+        case "time":
+            return datetime.fromisoformat(value)
+        case "date":
+            return date.fromisoformat(value)
+        case "boolean":
+            return bool(value)
+        case "real":
+            return float(value)
+    return value
+
+
+# Write an export: each file whole or not at all, and the manifest last.
+
 
 Format = Literal["csv", "jsonl", "parquet"]
 MANIFEST = "manifest.json"
 
 
-class Snapshot(Struct, frozen=True, kw_only=True):
+class ExportSnapshot(Struct, frozen=True, kw_only=True):
     """What is exported, as of one transaction: its number, and each relation with its rows as they come.
 
     `since`: the transaction that the increment begins behind; None for a whole export.
@@ -56,7 +213,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     files: list[Written]
 
 
-def write_export(folder: Path, snapshot: Snapshot, form: Format, *, spreadsheet: bool, version: str) -> Manifest:
+def write_export(folder: Path, snapshot: ExportSnapshot, form: Format, *, spreadsheet: bool, version: str) -> Manifest:
     """Write every relation into the folder (made when missing), then the manifest; SyncdError if the disk refuses."""
     if form == "parquet":
         load_pyarrow()  # before anything is touched
@@ -77,7 +234,7 @@ def write_export(folder: Path, snapshot: Snapshot, form: Format, *, spreadsheet:
             files=files,
         )
         with _writing(folder / MANIFEST) as file:
-            file.write(json.format(json.encode(manifest)) + b"\n")
+            file.write(msgspec_json.format(msgspec_json.encode(manifest)) + b"\n")
     except OSError as error:
         raise SyncdError(f"{folder} can't be written: {error.strerror or error}; the export is not whole") from error
     return manifest
@@ -146,5 +303,5 @@ def checksum(path: Path) -> str:
 
 def as_dict(manifest: Manifest) -> dict[str, Any]:
     """The manifest as its JSON has it."""
-    found: dict[str, Any] = json.decode(json.encode(manifest))
+    found: dict[str, Any] = msgspec_json.decode(msgspec_json.encode(manifest))
     return found

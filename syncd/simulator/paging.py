@@ -1,13 +1,90 @@
-"""Which slice of an ordered list a page is; pure, so that every quirk can be read in one place."""
+"""Cursors, the switches for what no document says, and which slice of a list a page is."""
 
+import base64
+import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from syncd.simulator.cursors import Cursors, Key
-from syncd.simulator.problems import invalid
-from syncd.simulator.quirks import Quirks
-from syncd.simulator.records import Message
+from syncd.simulator.records import Message, invalid
+from syncd.simulator.world import WorldState
+
+
+@dataclass
+class Quirks:
+    """How this server turns out where the documents are silent; every field may change while it runs.
+
+    `newer_without_cursor`: "oldest" or "newest" end of the thread. `page_order`: "oldest" or "newest" first, or "walk"
+    (in the direction of the walk). `cursor_inclusive`: a page repeats its cursor's own message. `last_page_cursor`: a
+    cursor even at the end of a thread. `cursor_lifetime_*`: after so many requests or seconds a cursor answers 400.
+    `read_limit`, `write_limit`: requests a token may make in `read_window` seconds, then 429. `sent_visible_after`: a
+    message that was sent is on no page for so many seconds.
+    """
+
+    newer_without_cursor: str = "oldest"
+    page_order: str = "oldest"
+    cursor_inclusive: bool = False
+    last_page_cursor: bool = False
+    list_last_page_cursor: bool = False
+    cursor_lifetime_requests: int | None = None
+    cursor_lifetime_seconds: float | None = None
+    list_cursor: str = "keyset"
+    updates_available: bool = True
+    read_limit: int | None = None
+    read_window: float = 60.0
+    write_limit: int | None = None
+    trims_content: bool = False
+    sent_visible_after: float = 0.0
+    writes_enabled: bool = True
+
+    def expires_cursors(self) -> bool:
+        """Whether a cursor must carry its birth."""
+        return self.cursor_lifetime_requests is not None or self.cursor_lifetime_seconds is not None
+
+
+# Opaque cursors: where a walk goes on, bound to the walk they come from.
+
+
+Key = tuple[int, str]
+
+
+class Cursors:
+    """Writes and reads cursors; counts requests, because a cursor may live for so many only."""
+
+    def __init__(self, world: WorldState, quirks: Quirks) -> None:
+        self._world = world
+        self._quirks = quirks
+        self.served = 0
+
+    def encode(self, walk: str, key: Key) -> str:
+        """A cursor of this walk standing at `key`; it carries its birth only where cursors die."""
+        birth = [self.served, self._world.now_ms()] if self._quirks.expires_cursors() else []
+        packed = json.dumps([walk, *key, *birth], separators=(",", ":")).encode()
+        return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+    def decode(self, walk: str, text: str | None) -> Key | None:
+        """The key a cursor stands at; 400 for another walk's, a dead or a made-up one."""
+        if text is None:
+            return None
+        try:
+            origin, number, id_, *birth = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        except (ValueError, TypeError):
+            raise invalid("cursor", "Invalid cursor") from None
+        if origin != walk or self._is_dead(birth):
+            raise invalid("cursor", "Invalid cursor")
+        return (int(number), str(id_))
+
+    def _is_dead(self, birth: list[int]) -> bool:
+        if not birth:
+            return False
+        requests, seconds = self._quirks.cursor_lifetime_requests, self._quirks.cursor_lifetime_seconds
+        too_many = requests is not None and self.served - birth[0] > requests
+        return too_many or (seconds is not None and self._world.now_ms() - birth[1] > seconds * 1000)
+
+
+# Which slice of an ordered list a page is; pure, so that every quirk can be read in one place.
+
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import quote
 
-from syncd.core.snapshot import NotModified, Roster, Snapshot, Subject, SubjectKind
+from syncd.core.model import NotModified, Snapshot, Subject, SubjectKind, SubjectList
 from syncd.errors import NotFoundError, ProtocolError
 from syncd.sources import openats_parse as parse
 from syncd.sources.answers import parsed
@@ -31,7 +31,7 @@ class OpenATS:
             return NotModified(server_time=answer.server_time)
         return parsed(answer, lambda answer: parse.parse_snapshot(answer, kind, id))
 
-    async def fetch_jobs(self) -> Roster:
+    async def fetch_jobs(self) -> SubjectList:
         """Every job of every status."""
         try:
             return await self._get("/jobs", parse.parse_jobs)
@@ -47,7 +47,7 @@ class OpenATS:
         """One job; NotFoundError when there is none."""
         return await self._get(f"/jobs/{quote(id, safe='')}", lambda answer: parse.parse_one(answer, parse.parse_job))
 
-    async def fetch_candidates(self, job_id: str) -> Roster:
+    async def fetch_candidates(self, job_id: str) -> SubjectList:
         """The candidates of one job."""
         return await self._get(f"/candidates/jobs/{quote(job_id, safe='')}", parse.parse_candidates)
 

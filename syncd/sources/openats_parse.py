@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from syncd.core.model import Candidate, Job, Message
-from syncd.core.snapshot import Roster, Snapshot, Subject, SubjectKind, chat_id
+from syncd.core.model import Candidate, Job, Message, Snapshot, Subject, SubjectKind, SubjectList, chat_id
 from syncd.sources.answers import Answer
 from syncd.sources.wire import Fields, parse_list, shape_error, unique
 
@@ -32,12 +31,12 @@ def parse_message(body: Any, kind: SubjectKind, conversation_id: str) -> Message
     )
 
 
-def parse_jobs(answer: Answer) -> Roster:
+def parse_jobs(answer: Answer) -> SubjectList:
     """Every job (GET /jobs)."""
     return _parse_roster(answer, parse_job)
 
 
-def parse_candidates(answer: Answer) -> Roster:
+def parse_candidates(answer: Answer) -> SubjectList:
     """The candidates of one job (GET /candidates/jobs/{id})."""
     return _parse_roster(answer, parse_candidate)
 
@@ -72,6 +71,6 @@ def parse_candidate(body: Any) -> Subject:
     return Subject(kind="candidate", row=candidate, job_id=fields.key("jobId"))
 
 
-def _parse_roster(answer: Answer, parse: Callable[[Any], Subject]) -> Roster:
+def _parse_roster(answer: Answer, parse: Callable[[Any], Subject]) -> SubjectList:
     subjects = [parse(item) for item in parse_list(answer.body, ("data",))]
-    return Roster(subjects=unique(subjects, lambda subject: subject.row.id), server_time=answer.server_time)
+    return SubjectList(subjects=unique(subjects, lambda subject: subject.row.id), server_time=answer.server_time)

@@ -6,8 +6,17 @@ from urllib.parse import quote
 
 from msgspec.json import Decoder
 
-from syncd.core.answers import ChangePage, Dossier, DossierPage, EntryPage, Identity, JobPage, Page, Transcript
-from syncd.core.model import Message
+from syncd.core.model import (
+    ChangePage,
+    EntryPage,
+    Identity,
+    JobPage,
+    Message,
+    Page,
+    ProposalPage,
+    ProposalWithCandidate,
+    Transcript,
+)
 from syncd.errors import NotFoundError
 from syncd.protocols import Direction
 from syncd.sources import opentrain_hiring as hiring
@@ -67,7 +76,7 @@ class OpenTrain:
             usual=USUAL_PAGE,
         )
 
-    async def fetch_proposal(self, proposal_id: str) -> Dossier:
+    async def fetch_proposal(self, proposal_id: str) -> ProposalWithCandidate:
         """A proposal with its candidate."""
         return await self._get(f"/proposals/{_segment(proposal_id)}", {}, hiring.parse_dossier, urgency=_HIRING)
 
@@ -84,7 +93,7 @@ class OpenTrain:
         """A page of the owner's jobs; plain /jobs would be the public market."""
         return await self._get("/jobs/mine", _paging(cursor), hiring.parse_jobs)
 
-    async def fetch_job_proposals(self, job_id: str, cursor: str | None) -> DossierPage:
+    async def fetch_job_proposals(self, job_id: str, cursor: str | None) -> ProposalPage:
         """A page of one job's proposals, newest first."""
         return await self._get(f"/jobs/{_segment(job_id)}/proposals", _paging(cursor), hiring.parse_dossiers)
 

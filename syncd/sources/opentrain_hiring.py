@@ -7,8 +7,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from syncd.core.answers import Dossier, DossierPage, JobPage, Transcript
-from syncd.core.model import Candidate, Interview, InterviewMessage, Job, Proposal
+from syncd.core.model import (
+    Candidate,
+    Interview,
+    InterviewMessage,
+    Job,
+    JobPage,
+    Proposal,
+    ProposalPage,
+    ProposalWithCandidate,
+    Transcript,
+)
 from syncd.errors import NotFoundError
 from syncd.sources.answers import Answer
 from syncd.sources.wire import Fields, parse_cursor, parse_list, unique
@@ -37,21 +46,21 @@ def parse_job(body: Any) -> Job:
     )
 
 
-def parse_dossier(answer: Answer) -> Dossier:
+def parse_dossier(answer: Answer) -> ProposalWithCandidate:
     """A proposal with its candidate (GET /proposals/{id} documentation; whether it has an envelope is [?])."""
     proposal, candidate = parse_proposal(_unwrap(answer.body, "proposal"))
-    return Dossier(proposal=proposal, candidate=candidate, partial=False, server_time=answer.server_time)
+    return ProposalWithCandidate(proposal=proposal, candidate=candidate, partial=False, server_time=answer.server_time)
 
 
-def parse_dossiers(answer: Answer) -> DossierPage:
+def parse_dossiers(answer: Answer) -> ProposalPage:
     """A page of a job's proposals (GET /jobs/{id}/proposals documentation; the name of its list is [?])."""
     parsed = [parse_proposal(item) for item in parse_list(answer.body, ("proposals", "items", "data"))]
-    dossiers = [
-        Dossier(proposal=proposal, candidate=candidate, partial=True, server_time=answer.server_time)
+    proposals = [
+        ProposalWithCandidate(proposal=proposal, candidate=candidate, partial=True, server_time=answer.server_time)
         for proposal, candidate in parsed
     ]
-    return DossierPage(
-        dossiers=unique(dossiers, lambda dossier: dossier.proposal.id),
+    return ProposalPage(
+        proposals=unique(proposals, lambda with_candidate: with_candidate.proposal.id),
         next_cursor=parse_cursor(answer.body),
         server_time=answer.server_time,
     )

@@ -5,8 +5,7 @@ Field names are those of the public documentation of each call; [?] marks what i
 
 from typing import Any
 
-from syncd.core.answers import Change, ChangePage, EntryPage, Identity, Page
-from syncd.core.model import Conversation, Message
+from syncd.core.model import Change, ChangePage, Conversation, EntryPage, Identity, Message, Page
 from syncd.sources.answers import Answer
 from syncd.sources.opentrain_usual import UsualPage, read_page
 from syncd.sources.wire import Fields, parse_cursor, parse_list, shape_error, unique

@@ -8,8 +8,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct, json
 
-from syncd.core.answers import Page
-from syncd.core.model import Instant, Message
+from syncd.core.model import Instant, Message, Page
 from syncd.sources.wire import OUR_TIME, render_extra, unique
 
 _Time = Annotated[str, Meta(pattern=rf"\A{OUR_TIME}\Z")]

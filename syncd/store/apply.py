@@ -3,15 +3,14 @@
 from sqlite3 import Connection
 from typing import Any
 
-from msgspec import Struct, json
+from msgspec import Struct, convert, json
 
 from syncd.core.model import Event, Instant
-from syncd.core.plan import Owed, Plan, SyncRun, renewed
+from syncd.core.plan import PendingTask, Plan, SyncRun, renewed
 from syncd.store import rows
-from syncd.store.held import load_owed
-from syncd.store.indexing import Text, index_texts
+from syncd.store.index import Text, find_new_texts, index_texts
+from syncd.store.load import load_pending
 from syncd.store.outbox import write_outgoing
-from syncd.store.texts import find_new_texts
 
 
 class Recorded(Struct, frozen=True, kw_only=True):
@@ -61,7 +60,7 @@ def write(transaction: Transaction, account: str, now: Instant, plan: Plan) -> A
         _revise(transaction, account, now, plan)
         transaction.texts += find_new_texts(connection, account, plan.rows, now)
         count += rows.upsert(connection, account, plan.rows, now=now, change_id=transaction.number)
-    for id_, state in (*plan.threads, *plan.chats):
+    for id_, state in (*plan.checkpoints, *plan.chats):
         _put_state(connection, "_threads (account, conversation_id, state)", account, id_, json.encode(state).decode())
     if plan.forget_cursors:
         connection.execute(
@@ -97,22 +96,22 @@ def _revise(transaction: Transaction, account: str, now: Instant, plan: Plan) ->
 
 
 def _write_debts(connection: Connection, account: str, plan: Plan) -> None:
-    for kind, subject_id, version in plan.pay:
+    for kind, subject_id, version in plan.completed:
         connection.execute(
             "DELETE FROM _owed WHERE account = ? AND kind = ? AND subject_id = ? AND version = ?",
             (account, kind, subject_id, version),
         )
-    for new in plan.owe:
-        debt = renewed(load_owed(connection, account, new.kind, [new.subject_id]).get(new.subject_id), new)
+    for new in plan.tasks:
+        task = renewed(load_pending(connection, account, new.kind, [new.subject_id]).get(new.subject_id), new)
         connection.execute(
             "INSERT OR REPLACE INTO _owed (account, kind, subject_id, version, due_at, payload)"
             " VALUES (?, ?, ?, ?, ?, ?)",
-            (account, debt.kind, debt.subject_id, debt.version, debt.due_at, _payload(debt)),
+            (account, task.kind, task.subject_id, task.version, task.due_at, _payload(task)),
         )
 
 
-def _payload(debt: Owed) -> str | None:
-    return None if debt.errand is None else json.encode(debt.errand).decode()
+def _payload(task: PendingTask) -> str | None:
+    return None if task.reason is None else json.encode(task.reason).decode()
 
 
 def _write_failures(transaction: Transaction, account: str, plan: Plan) -> int:
@@ -151,7 +150,7 @@ def _write_suspicions(connection: Connection, account: str, now: Instant, plan: 
     if plan.forget_met is not None:
         _forget_met(connection, account, plan.forget_met)
     if plan.met:
-        conversation_id = plan.threads[0][0]
+        conversation_id = plan.checkpoints[0][0]
         connection.executemany(
             "INSERT OR IGNORE INTO _seen (account, conversation_id, message_id) VALUES (?, ?, ?)",
             [(account, conversation_id, id_) for id_ in plan.met],
@@ -216,8 +215,10 @@ def _record(transaction: Transaction, account: str, now: Instant, event: Event) 
 
 
 def _write_account(transaction: Transaction, account: str, plan: Plan) -> int:
-    if plan.memo is not None:
-        _put_state(transaction.connection, "_accounts (account, state)", account, json.encode(plan.memo).decode())
+    if plan.account_checkpoint is not None:
+        _put_state(
+            transaction.connection, "_accounts (account, state)", account, json.encode(plan.account_checkpoint).decode()
+        )
     if plan.account is None:
         return 0
     names = plan.account.__struct_fields__
@@ -248,3 +249,24 @@ def _write_run(transaction: Transaction, account: str, run: SyncRun) -> int:
         ),
     )
     return run.id or result.lastrowid or 0
+
+
+# Events that were committed and have had no log line yet.
+
+
+_FIELDS = ("kind", "conversation_id", "message_id", "proposal_id", "occurred_at")
+_UNLOGGED = (
+    "SELECT id, account, data, kind, conversation_id, message_id, proposal_id, occurred_at"
+    " FROM events WHERE logged_at IS NULL AND baseline = 0 ORDER BY id"
+)
+
+
+def load_unlogged(connection: Connection) -> list[Recorded]:
+    """What a crash left between its commit and its log line, oldest first."""
+    return [
+        Recorded(id=id_, account=account, event=convert(fields | {"data": json.decode(data)}, Event))
+        for id_, account, data, fields in (
+            (row[0], row[1], row[2] or "{}", dict(zip(_FIELDS, row[3:], strict=True)))
+            for row in connection.execute(_UNLOGGED).fetchall()
+        )
+    ]

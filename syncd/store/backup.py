@@ -6,8 +6,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from syncd.errors import StoreTroubleError, SyncdError
+from syncd.store.database import open_reader
 from syncd.store.migrate import make_durable
-from syncd.store.reading import open_reader
 
 
 def back_up(database: Path, target: Path, keep: int = 1) -> int:

@@ -1,15 +1,24 @@
-"""Erase a person or a conversation: the rows in one transaction, then every trace in the file."""
+"""Erase a person, a conversation or what is old: the rows in one transaction, then every trace in the files."""
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from glob import escape
+from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 from msgspec import Struct
 
-from syncd.store.feed import transact
-from syncd.store.indexing import index_due
-from syncd.store.scrub import find_backups, finish_erasures
+from syncd.core.erasure import Erased, find_returning, named_ids, without_entries, without_erased
+from syncd.core.observations import Observation
+from syncd.core.plan import Plan
+from syncd.core.times import after
+from syncd.store.apply import Transaction
+from syncd.store.database import Database, connect_read_only, database_path, transact
+from syncd.store.index import index_due
+from syncd.store.migrate import find_copies, make_durable
 
 
 class Scope(Struct, frozen=True, kw_only=True):
@@ -91,8 +100,8 @@ def find_scope(database: sqlite3.Connection, account: str, candidate: str | None
     if candidate is None:
         return Scope(account=account, conversations=(str(conversation),))
     proposals = _ids(database, "SELECT id FROM proposals WHERE account = ? AND candidate_id = ?", account, candidate)
-    threads = "SELECT id FROM conversations WHERE account = ? AND proposal_id IN (SELECT value FROM json_each(?))"
-    conversations = _ids(database, threads, account, json.dumps(proposals))
+    checkpoints = "SELECT id FROM conversations WHERE account = ? AND proposal_id IN (SELECT value FROM json_each(?))"
+    conversations = _ids(database, checkpoints, account, json.dumps(proposals))
     chats = _ids(
         database, "SELECT id FROM conversations WHERE account = ? AND id = ?", account, f"candidate:{candidate}"
     )
@@ -188,3 +197,212 @@ def next_change(database: sqlite3.Connection) -> int:
 
 def _ids(database: sqlite3.Connection, sql: str, *words: str) -> list[str]:
     return [row[0] for row in database.execute(sql, words)]
+
+
+# What an erasure would take, for whoever may only read.
+
+
+def find_owners(database: Database, words: dict[str, Any]) -> list[str]:
+    """The accounts that hold the `candidate` or the `conversation`, or something of it."""
+    query = (
+        "SELECT account FROM candidates WHERE id = :candidate"
+        " UNION SELECT account FROM proposals WHERE candidate_id = :candidate"
+        " UNION SELECT account FROM conversations"
+        " WHERE id = coalesce(:conversation, 'candidate:' || :candidate) ORDER BY account"
+    )
+    return [row["account"] for row in database.execute(query, words)]
+
+
+def preview(database: sqlite3.Connection, words: dict[str, Any]) -> dict[str, Any]:
+    """How many rows of each table would go, and which backups hold them too; the connection gives plain rows."""
+    scope = find_scope(database, str(words["account"]), words.get("candidate"), words.get("conversation"))
+    backups = find_backups(database, scope.account, scope.candidates or scope.conversations)
+    return {"account": scope.account, "rows": count_rows(database, scope), "backups": backups}
+
+
+# Plan an observation so that nothing comes back that was erased.
+
+
+def plan_without_erased(
+    transaction: Transaction, observation: Observation, planner: Callable[[Observation], Plan]
+) -> Plan:
+    """What the planner says of the observation, both without what was erased; inside the writing transaction.
+
+    A proposal that an erased person made since goes the way of the others.
+    """
+    database, account = transaction.connection, observation.account
+    if not database.execute("SELECT 1 FROM _erased WHERE account = ? LIMIT 1", (account,)).fetchone():
+        return planner(observation)
+    listed = without_entries(observation, load_erased(database, account, named_ids(observation)))
+    plan = planner(listed)
+    erased = load_erased(database, account, named_ids(plan))
+    returning = find_returning(plan, erased)
+    if returning:
+        transaction.index()
+        erase_rows(database, _scope_of(database, account, returning), observation.now)
+    return without_erased(plan, erased)
+
+
+def load_erased(database: sqlite3.Connection, account: str, ids: Iterable[str]) -> Erased:
+    """What of these ids was erased, and the age from which nothing is kept."""
+    query = (
+        "SELECT kind, id FROM _erased WHERE account = ? AND (kind = 'before' OR id IN (SELECT value FROM json_each(?)))"
+    )
+    found = database.execute(query, (account, json.dumps(list(ids)))).fetchall()
+    before = next((id for kind, id in found if kind == "before"), None)
+    return Erased(ids=frozenset((kind, id) for kind, id in found), before=before)
+
+
+def _scope_of(database: sqlite3.Connection, account: str, proposals: tuple[str, ...]) -> Scope:
+    query = "SELECT id FROM conversations WHERE account = ? AND proposal_id IN (SELECT value FROM json_each(?))"
+    conversations = tuple(row[0] for row in database.execute(query, (account, json.dumps(proposals))))
+    return Scope(account=account, proposals=proposals, conversations=conversations)
+
+
+# Erase by age: messages, transcripts and events older than `[store] retention_days`.
+
+
+_SECONDS_PER_DAY = 86_400.0
+_OLD = {
+    "message_revisions": ("(account, message_id) IN (SELECT account, id FROM messages WHERE created_at < :before)"),
+    "messages": "created_at < :before",
+    "events": "occurred_at < :before",
+    "outbox": "created_at < :before AND state NOT IN ('queued', 'sending')",
+    "interviews": (
+        "EXISTS (SELECT 1 FROM interview_messages m WHERE m.account = interviews.account"
+        " AND m.proposal_id = interviews.proposal_id AND m.sent_at < :before)"
+        " AND NOT EXISTS (SELECT 1 FROM interview_messages m WHERE m.account = interviews.account"
+        " AND m.proposal_id = interviews.proposal_id AND (m.sent_at >= :before OR m.sent_at IS NULL))"
+    ),
+    "interview_messages": "sent_at < :before",
+}
+"""Which rows of each table are too old; what looks at others comes before them."""
+
+
+def apply_retention(database: sqlite3.Connection, days: int, now: str) -> dict[str, int]:
+    """Erase what is older than so many days (0: nothing is), by the lock's holder and outside a transaction.
+
+    Gives how many rows of each table went. To be called daily, and at each start.
+    """
+    if not days:
+        transact(database, lambda: _forget_age(database))
+        return {}
+    before = after(now, -days * _SECONDS_PER_DAY)
+    counts = count_old(database, before)
+    transact(database, lambda: _erase_old(database, before, now, anything=bool(counts)))
+    if counts:
+        finish_erasures(database)
+    return counts
+
+
+def count_old(database: sqlite3.Connection, before: str) -> dict[str, int]:
+    """How many rows of each table are older; tables without any are left out."""
+    counts = {
+        table: database.execute(f"SELECT count(*) FROM {table} WHERE {where}", {"before": before}).fetchone()[0]  # noqa: S608 - constants
+        for table, where in _OLD.items()
+    }
+    return {table: count for table, count in counts.items() if count}
+
+
+def _forget_age(database: sqlite3.Connection) -> None:
+    database.execute("DELETE FROM _erased WHERE kind = 'before'")
+
+
+def _erase_old(database: sqlite3.Connection, before: str, now: str, *, anything: bool) -> None:
+    _forget_age(database)
+    for (account,) in database.execute("SELECT account FROM accounts").fetchall():
+        keep_ids(database, account, "before", [before], now)
+    if not anything:
+        return
+    words = {"before": before}
+    replaced = f"SELECT account, coalesce(interview_id, proposal_id) FROM interviews WHERE {_OLD['interviews']}"  # noqa: S608 - constants
+    for account, id in database.execute(replaced, words).fetchall():
+        keep_ids(database, account, "interview", [id], now)
+    note_gaps(database, _OLD["events"], words, "retention", now)
+    change_id = next_change(database)
+    for table, where in _OLD.items():
+        delete_rows(database, table, PUBLIC[table][0], where, words | {"change_id": change_id})
+    index_due(database)
+    owe_scrubbing(database, "retention", now)
+
+
+# Remove from the files what was deleted from the tables, and name the copies that still have it.
+
+
+_PATIENCE_SECONDS = 5.0
+"""How long readers may keep the write-ahead log from being emptied before that is left to the next start."""
+
+
+def finish_erasures(database: sqlite3.Connection) -> bool:
+    """Do what is left of every erasure whose rows are gone; False while a reader is in the way.
+
+    To be called by the lock's holder outside a transaction, at each start too: a crash may have come in between.
+    """
+    newest = database.execute("SELECT max(id) FROM _erasures").fetchone()[0]
+    if newest is None:
+        return True
+    _rewrite(database)
+    for copy in find_copies(database_path(database)):
+        copy.unlink(missing_ok=True)
+    if not _empty_log(database):
+        return False
+    database.execute("DELETE FROM _erasures WHERE id <= ?", (newest,))
+    return True
+
+
+def _rewrite(database: sqlite3.Connection) -> None:
+    """Merge the search index to one part and build the file anew: older parts and free space keep deleted text."""
+    database.execute("INSERT INTO _search (_search) VALUES ('optimize')")
+    kept = database.execute("PRAGMA temp_store").fetchone()[0]
+    database.execute("PRAGMA temp_store = FILE")  # the copy of the whole database has no place in memory
+    try:
+        database.execute("VACUUM")
+    finally:
+        database.execute(f"PRAGMA temp_store = {int(kept)}")
+
+
+def _empty_log(database: sqlite3.Connection) -> bool:
+    """Move the write-ahead log into the file and cut it to nothing."""
+    deadline = monotonic() + _PATIENCE_SECONDS
+    while database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if monotonic() > deadline:
+            return False
+        sleep(0.1)
+    make_durable(database_path(database))
+    return True
+
+
+def note_backup(database: sqlite3.Connection, words: dict[str, Any], now: str) -> dict[str, Any]:
+    """Remember where a copy of the database was made (`path`), so that an erasure can name it."""
+    row = (str(words["path"]), now)
+    database.execute("INSERT OR REPLACE INTO _backups (path, made_at) VALUES (?, ?)", row)
+    return {"path": row[0]}
+
+
+def find_backups(database: sqlite3.Connection, account: str, ids: Iterable[str]) -> list[str]:
+    """The known backups that are still there and hold one of these candidates or conversations, or can't be read.
+
+    Older ones that `--keep` has renamed, FILE.1 and so on, are looked at too.
+    """
+    known = [Path(row[0]) for row in database.execute("SELECT path FROM _backups ORDER BY made_at")]
+    there = {
+        file: None
+        for path in known
+        for file in (path, *sorted(path.parent.glob(f"{escape(path.name)}.[0-9]*")))
+        if file.is_file()
+    }
+    wanted = list(ids)
+    return [str(path) for path in there if _holds(path, account, wanted)]
+
+
+def _holds(path: Path, account: str, ids: list[str]) -> bool:
+    query = (
+        "WITH held AS (SELECT value FROM json_each(:ids))"
+        " SELECT EXISTS (SELECT 1 FROM candidates WHERE account = :account AND id IN held)"
+        " OR EXISTS (SELECT 1 FROM conversations WHERE account = :account AND id IN held)"
+    )
+    try:
+        with closing(connect_read_only(path)) as backup:
+            return bool(backup.execute(query, {"account": account, "ids": json.dumps(ids)}).fetchone()[0])
+    except sqlite3.Error:
+        return True

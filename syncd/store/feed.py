@@ -1,14 +1,20 @@
 """The change feed: events in the order of their ids, and how far those who follow it are. Imports nothing heavy."""
 
+import fcntl
 import json
+import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from syncd.core.times import after
-from syncd.store.read import Database, Row
+from syncd.errors import SyncdError
+from syncd.store.database import Database, Row, database_path, transact
 
 AT_ONCE = 500
 """Lines of one look at the feed at most."""
@@ -24,7 +30,7 @@ class Choice(Struct, frozen=True, kw_only=True):
     baseline: bool = True
 
 
-class Look(Struct, frozen=True, kw_only=True):
+class FeedPage(Struct, frozen=True, kw_only=True):
     """Lines of the feed, and the place up to which there is nothing else; `more`: there may be more behind it."""
 
     lines: list[Row]
@@ -32,7 +38,7 @@ class Look(Struct, frozen=True, kw_only=True):
     more: bool
 
 
-def read_feed(database: Database, place: int, choice: Choice) -> Look:
+def read_events(database: Database, place: int, choice: Choice) -> FeedPage:
     """The next lines behind `place`; a run of erased events is a line of kind `feed.gap`, whatever was chosen."""
     database.execute("BEGIN")
     try:
@@ -46,7 +52,7 @@ def read_feed(database: Database, place: int, choice: Choice) -> Look:
         database.execute("COMMIT")
     lines = sorted([*events, *gaps], key=lambda line: int(line["id"]))
     reached = max([place, *(line["id"] for line in lines), *([] if more else [newest])])
-    return Look(lines=lines, place=reached, more=more)
+    return FeedPage(lines=lines, place=reached, more=more)
 
 
 _EVENTS = """
@@ -140,12 +146,57 @@ def retry_wait(tries: int) -> float:
     return min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0 ** min(tries - 1, 20))
 
 
-def transact(database: sqlite3.Connection, work: Callable[[], None]) -> None:
-    """Do the work in one transaction of its own."""
-    database.execute("BEGIN IMMEDIATE")
+# One reader a consumer: whoever reads the feed under a name holds a lock for as long as it lives.
+#
+# The lock is on an empty file beside the database. Who may only read there can lock it too, and asks the database's
+# holder to make it.
+
+
+_MODE = 0o644  # there is nothing in it, and whoever reads the database must be able to open it
+
+
+@contextmanager
+def claiming(database: Path, name: str, have_made: Callable[[], object]) -> Iterator[None]:
+    """Be the only one who reads as this consumer; SyncdError while somebody else is.
+
+    `have_made`: asks for the file where it is missing and can't be made here.
+    """
+    path = _claim_path(database, name)
     try:
-        work()
-        database.execute("COMMIT")
-    except BaseException:
-        database.execute("ROLLBACK")
-        raise
+        descriptor = _open(path)
+    except OSError:
+        have_made()
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _lock(descriptor, name)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def make_claim(database: sqlite3.Connection, words: dict[str, Any], now: str) -> dict[str, Any]:
+    """Make the file of the consumer `name`, for one who may not write beside the database."""
+    del now
+    os.close(_open(_claim_path(database_path(database), str(words["name"]))))
+    return {}
+
+
+def _claim_path(database: Path, name: str) -> Path:
+    return database.with_name(f"{database.name}.consumer-{blake2b(name.encode(), digest_size=8).hexdigest()}")
+
+
+def _open(path: Path) -> int:
+    is_new = not path.exists()
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, _MODE)
+    if is_new:
+        os.fchmod(descriptor, _MODE)  # whatever the umask says
+    return descriptor
+
+
+def _lock(descriptor: int, name: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SyncdError(
+            f"another process reads as consumer {name}; end that one, or read under another name"
+        ) from None

@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from sqlite3 import Connection
 
-from syncd.core.model import Instant, Message
-from syncd.core.outbox_seen import Candidate, HeldOutbox
-from syncd.core.outgoing import Outgoing
+from syncd.core.model import Instant, Message, Outgoing
+from syncd.core.outbox import HeldOutbox, MatchCandidate
 from syncd.store import rows
-from syncd.store.held_thread import load_thread
+from syncd.store.load import load_conversation
 
 _PUBLIC = (
     "id",
@@ -59,7 +58,7 @@ def load_wish(
     """What there is to know before a text is queued: whether it was, as its sender's key tells."""
     found = load_outgoing(connection, account, "x.key = ?", key)
     return HeldOutbox(
-        thread=load_thread(connection, account, change_id, conversation_id, ()),
+        checkpoint=load_conversation(connection, account, change_id, conversation_id, ()),
         next_id=_next_id(connection),
         outgoing=found[0] if found else None,
     )
@@ -72,7 +71,7 @@ def load_row(
     outgoing = load_one(connection, account, id_)
     conversation_id = "" if outgoing is None else outgoing.conversation_id
     return HeldOutbox(
-        thread=load_thread(connection, account, change_id, conversation_id, message_ids),
+        checkpoint=load_conversation(connection, account, change_id, conversation_id, message_ids),
         next_id=_next_id(connection),
         outgoing=outgoing,
     )
@@ -87,7 +86,7 @@ def load_settling(
     )
     since = min((row.since for row in open_rows if row.since is not None), default=None)
     return HeldOutbox(
-        thread=load_thread(connection, account, change_id, conversation_id, message_ids),
+        checkpoint=load_conversation(connection, account, change_id, conversation_id, message_ids),
         next_id=_next_id(connection),
         open=tuple(open_rows),
         candidates=() if since is None else _candidates(connection, account, conversation_id, since),
@@ -101,12 +100,14 @@ def has_open(connection: Connection, account: str, conversation_id: str) -> bool
     return bool(connection.execute(sql, (account, conversation_id)).fetchone()[0])
 
 
-def _candidates(connection: Connection, account: str, conversation_id: str, since: Instant) -> tuple[Candidate, ...]:
+def _candidates(
+    connection: Connection, account: str, conversation_id: str, since: Instant
+) -> tuple[MatchCandidate, ...]:
     about = {"account": account, "id": conversation_id, "since": since}
     sql = f"SELECT id, first_seen_at FROM messages WHERE {_CANDIDATES}"  # noqa: S608 - conditions of our own
     seen = dict(connection.execute(sql, about))
     found = rows.select(connection, Message, _CANDIDATES, about)
-    return tuple(Candidate(message=message, first_seen_at=seen[message.id]) for message in found)
+    return tuple(MatchCandidate(message=message, first_seen_at=seen[message.id]) for message in found)
 
 
 def _claimed(connection: Connection, account: str, conversation_id: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""What is published: the rows that changed behind a place, each batch as of one instant. Reads only."""
+"""Every public table and view, row by row, as of one instant; imports nothing heavy."""
 
 import json
 import sqlite3
@@ -7,20 +7,70 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from syncd.errors import DatabaseError, StoreTroubleError
-from syncd.store.lineage import read_identity, read_mark
-from syncd.store.reading import open_reader
-from syncd.store.snapshot_reading import Source, read_change_id, read_sources
+from syncd.store.database import Database, Row, open_reader, read_identity, read_mark, transact
+
+_DELETIONS = (("table_name", "TEXT"), ("key", "TEXT"), ("change_id", "INTEGER"))
 
 
-class Changes:
+class PublicRelation(Struct, frozen=True, kw_only=True):
+    """A public table or view, or the deletions of an increment: its columns with their declared types."""
+
+    name: str
+    kind: str
+    columns: tuple[tuple[str, str], ...]
+    key: tuple[str, ...] = ()
+
+
+def read_relations(database: sqlite3.Connection, *, deletions: bool) -> list[PublicRelation]:
+    """Tables first, then views, then the deletions if they are wanted."""
+    query = (
+        "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND substr(name, 1, 1) <> '_'"
+        " AND name NOT LIKE 'sqlite%' ORDER BY type, name"
+    )
+    found = [_describe(database, name, kind) for name, kind in database.execute(query).fetchall()]
+    return [*found, PublicRelation(name="deletions", kind="deletions", columns=_DELETIONS)] if deletions else found
+
+
+def _describe(database: sqlite3.Connection, name: str, kind: str) -> PublicRelation:
+    rows = database.execute("SELECT name, type, pk FROM pragma_table_info(?) ORDER BY cid", (name,)).fetchall()
+    key = tuple(column for _, column in sorted((pk, column) for column, _, pk in rows if pk))
+    return PublicRelation(
+        name=name, kind=kind, columns=tuple((column, declared) for column, declared, _ in rows), key=key
+    )
+
+
+def read_relation(database: sqlite3.Connection, source: PublicRelation, since: int | None) -> Iterator[tuple[Any, ...]]:
+    """Its rows; a table's in the order of its key, behind `since` those that changed, in the order they did."""
+    if source.kind == "deletions":
+        query = 'SELECT table_name, "key", change_id FROM _deletions WHERE change_id > ? ORDER BY change_id'
+        return database.execute(query, (since or 0,))
+    query = f"SELECT * FROM {source.name}"  # noqa: S608 - a name from the schema
+    if source.kind == "table" and since is not None:
+        return database.execute(f"{query} WHERE change_id > ? ORDER BY change_id", (since,))
+    return database.execute(f"{query} ORDER BY {', '.join(source.key)}" if source.key else query)
+
+
+def read_change_id(database: sqlite3.Connection) -> int:
+    """The number of the last transaction."""
+    return int(database.execute("SELECT value FROM _counters WHERE name = 'change_id'").fetchone()[0])
+
+
+# What is published: the rows that changed behind a place, each batch as of one instant. Reads only.
+
+
+class ChangedRows:
     """A connection that looks at the database whenever it is asked to; fulfils publish's interface of that name."""
 
     def __init__(self, path: Path) -> None:
         """Raises DatabaseError, NoDatabaseError."""
         self._path = path
         self._database = open_reader(path)
-        self._sources = {one.name: one for one in read_sources(self._database, deletions=False) if one.kind == "table"}
+        self._sources = {
+            one.name: one for one in read_relations(self._database, deletions=False) if one.kind == "table"
+        }
 
     def read_version(self) -> int:
         """A number that is another after every commit of another connection; raises StoreTroubleError."""
@@ -28,12 +78,12 @@ class Changes:
             return int(self._database.execute("PRAGMA data_version").fetchone()[0])
 
     @contextmanager
-    def look(self) -> Iterator["Snapshot"]:
+    def look(self) -> Iterator["DatabaseSnapshot"]:
         """The database as it is at this instant, for as long as the context lasts; raises StoreTroubleError."""
         with self._translating():
             try:
                 self._database.execute("BEGIN")
-                yield Snapshot(self._database, self._sources)
+                yield DatabaseSnapshot(self._database, self._sources)
             finally:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
@@ -50,10 +100,10 @@ class Changes:
         self._database.close()
 
 
-class Snapshot:
+class DatabaseSnapshot:
     """The database at one instant."""
 
-    def __init__(self, database: sqlite3.Connection, sources: dict[str, Source]) -> None:
+    def __init__(self, database: sqlite3.Connection, sources: dict[str, PublicRelation]) -> None:
         self._database = database
         self._sources = sources
         self.newest = read_change_id(database)
@@ -114,3 +164,59 @@ class Snapshot:
         if strange := sorted(set(columns) - known):
             raise DatabaseError(f"the table {table} has no column {', '.join(strange)}; update syncd")
         return ", ".join(columns)
+
+
+# How far the database is published into which targets; written by the lock's holder, like a consumer's place.
+
+
+def note_published(database: sqlite3.Connection, words: dict[str, Any], now: str) -> dict[str, Any]:
+    """Write down how `target` stands: its `place`, when that was `published_at`, or the `error` and when to try again.
+
+    To be called by the lock's holder, outside a transaction. `follows`: whether somebody keeps it up to date; None
+    leaves that as it was.
+    """
+    given = {name: words.get(name) for name in ("place", "published_at", "error", "tries", "next_try_at", "follows")}
+    transact(database, lambda: _write(database, {"target": str(words["target"]), "now": now, **given}))
+    return {}
+
+
+def _write(database: sqlite3.Connection, words: dict[str, Any]) -> None:
+    database.execute("INSERT OR IGNORE INTO _published (target) VALUES (:target)", words)
+    database.execute(
+        "UPDATE _published SET follows = coalesce(:follows, follows), place = coalesce(:place, place),"
+        " published_at = coalesce(:published_at, published_at), error = :error, tries = coalesce(:tries, 0),"
+        " failing_since = CASE WHEN :error IS NOT NULL THEN coalesce(failing_since, :now) END,"
+        " next_try_at = :next_try_at WHERE target = :target",
+        words,
+    )
+
+
+def leave_targets(database: sqlite3.Connection, words: dict[str, Any], now: str) -> dict[str, Any]:
+    """Nobody keeps any target up to date but `target` (None: none at all), as far as the daemon goes."""
+    del now
+    values = (words.get("target"),)
+    if database.execute("SELECT 1 FROM _published WHERE follows AND target IS NOT ?", values).fetchone():
+        transact(database, lambda: _leave(database, values))
+    return {}
+
+
+def _leave(database: sqlite3.Connection, values: tuple[Any, ...]) -> None:
+    database.execute(
+        "UPDATE _published SET follows = 0, error = NULL, tries = 0, failing_since = NULL, next_try_at = NULL"
+        " WHERE follows AND target IS NOT ?",
+        values,
+    )
+
+
+_TARGETS = """
+SELECT p.target, p.follows, p.place, c.value - p.place AS behind, p.published_at, p.error, p.tries, p.failing_since,
+       p.next_try_at,
+       (SELECT count(*) FROM _deletions d WHERE d.change_id > p.place AND d.table_name <> 'failures') AS to_remove
+FROM _published p, _counters c WHERE c.name = 'change_id' ORDER BY p.target
+"""
+
+
+def read_targets(database: Database) -> list[Row]:
+    """Every target: how many transactions it is behind, rows still to be removed from it, and what keeps it up."""
+    rows = database.execute(_TARGETS).fetchall()
+    return [row | {"follows": bool(row["follows"])} for row in rows]

@@ -7,13 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from syncd.core.times import seconds_between
 from syncd.errors import StoreTroubleError
-from syncd.store.reading import open_reader
-
-Connection = sqlite3.Connection
-Database = sqlite3.Connection
-"""A connection that can't write, whose rows are dictionaries."""
-Row = dict[str, Any]
+from syncd.store.database import Connection, Database, Row, open_reader
+from syncd.store.published import read_targets
 
 _WHICH = {
     # (unread, needs_reply): the view, and the order that shows first what matters most
@@ -201,3 +198,124 @@ def _one(database: Database, query: str, words: Row | None = None) -> Any:
 
 def _column(database: Database, query: str, words: Row | None = None) -> list[str]:
     return [row["value"] for row in database.execute(query, words or {})]
+
+
+# What the commands that write look up first: the outbox, and whose a proposal is.
+
+
+_TALK = """
+SELECT * FROM (
+  SELECT * FROM thread WHERE account = :account AND conversation_id = :id AND gone_at IS NULL
+  ORDER BY sent_at DESC, message_id DESC LIMIT :limit
+) ORDER BY sent_at, message_id
+"""
+
+
+def read_outbox(database: Database, account: str | None, limit: int | None) -> tuple[list[Row], int]:
+    """Messages of the outbox with their conversation's name, newest first, and how many there are without `limit`."""
+    words = {"account": account, "limit": -1 if limit is None else limit}
+    rows = database.execute(
+        "SELECT o.id, o.account, o.conversation_id, o.state, o.content, o.created_at, o.expires_at, o.attempted_at,"
+        " o.message_id, o.error, coalesce(i.title, i.candidate_name, i.job_title) AS conversation"
+        " FROM outbox AS o LEFT JOIN inbox AS i ON i.account = o.account AND i.conversation_id = o.conversation_id"
+        " WHERE :account IS NULL OR o.account = :account ORDER BY o.id DESC LIMIT :limit",
+        words,
+    ).fetchall()
+    total = database.execute(
+        "SELECT count(*) AS total FROM outbox WHERE :account IS NULL OR account = :account", words
+    ).fetchone()["total"]
+    return rows, int(total)
+
+
+def read_outgoing_account(database: Database, id_: int) -> str | None:
+    """Whose message of the outbox that is."""
+    row = database.execute("SELECT account FROM outbox WHERE id = :id", {"id": id_}).fetchone()
+    return str(row["account"]) if row else None
+
+
+def read_last_words(database: Database, account: str, conversation_id: str, limit: int) -> list[Row]:
+    """The last messages of a conversation, oldest first, as the view `thread` has them."""
+    return database.execute(_TALK, {"account": account, "id": conversation_id, "limit": limit}).fetchall()
+
+
+def read_proposal_holders(database: Database, proposal_id: str) -> list[str]:
+    """The accounts that hold a proposal of this id."""
+    query = "SELECT account FROM proposals WHERE id = :id ORDER BY account"
+    return [row["account"] for row in database.execute(query, {"id": proposal_id})]
+
+
+def read_writable_accounts(database: Database) -> list[str]:
+    """The accounts whose source takes messages."""
+    query = "SELECT account FROM accounts WHERE removed_at IS NULL AND source = 'opentrain' ORDER BY account"
+    return [row["account"] for row in database.execute(query)]
+
+
+def read_proposal_ids(database: Database, beginning: str, limit: int) -> list[tuple[str, str]]:
+    """Proposals whose id begins so, the newest first, each with its candidate's name."""
+    query = (
+        "SELECT p.id, coalesce(c.name, '') AS name FROM proposals AS p"
+        " LEFT JOIN candidates AS c ON c.account = p.account AND c.id = p.candidate_id"
+        " WHERE substr(p.id, 1, length(:beginning)) = :beginning ORDER BY p.created_at DESC LIMIT :limit"
+    )
+    rows = database.execute(query, {"beginning": beginning, "limit": limit})
+    return [(row["id"], row["name"]) for row in rows]
+
+
+def read_outgoing_ids(database: Database, beginning: str, limit: int) -> list[tuple[str, str]]:
+    """Messages of the outbox whose number begins so and that were not sent, the newest first, each with its state."""
+    query = (
+        "SELECT id, state FROM outbox WHERE state <> 'sent'"
+        " AND substr(id, 1, length(:beginning)) = :beginning ORDER BY id DESC LIMIT :limit"
+    )
+    rows = database.execute(query, {"beginning": beginning, "limit": limit})
+    return [(str(row["id"]), row["state"]) for row in rows]
+
+
+# What metrics show of the database; for a connection that can't write.
+
+
+_ACCOUNTS = """
+SELECT a.account, a.state, f.age_seconds, f.failures,
+       (SELECT count(*) FROM unread u WHERE u.account = a.account) AS unread,
+       (SELECT count(*) FROM needs_reply n WHERE n.account = a.account) AS needs_reply
+FROM accounts a JOIN freshness f ON f.account = a.account
+WHERE a.removed_at IS NULL
+"""
+_EVENTS = "SELECT kind, count(*) AS count FROM events WHERE account = ? GROUP BY kind"
+
+
+def read_figures(path: Path) -> list[dict[str, Any]]:
+    """Each present account's state, age in seconds, failures, unread, needs-reply, and events by kind."""
+    with reading(path) as database:
+        accounts = database.execute(_ACCOUNTS).fetchall()
+        for row in accounts:
+            found = database.execute(_EVENTS, (row["account"],))
+            row["events"] = {one["kind"]: one["count"] for one in found}
+    return accounts
+
+
+def read_target_figures(path: Path) -> list[dict[str, Any]]:
+    """Each target's changes behind, whether it fails, and the seconds since something went there."""
+    with reading(path) as database:
+        now, targets = read_now(database), read_targets(database)
+    return [
+        {
+            "target": row["target"],
+            "behind": row["behind"],
+            "failing": row["error"] is not None,
+            "age_seconds": None if row["published_at"] is None else seconds_between(row["published_at"], now),
+        }
+        for row in targets
+    ]
+
+
+def measure_files(path: Path) -> tuple[int, int]:
+    """Bytes of the database file and of its write-ahead log; 0 where there is none."""
+    return _size(path), _size(path.with_name(f"{path.name}-wal"))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

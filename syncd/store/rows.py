@@ -3,8 +3,10 @@
 `tables` says the same columns to whoever reads with SQLModel; nothing here needs it, as it takes long to import.
 """
 
-from collections.abc import Callable, Iterable
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from itertools import chain
 from sqlite3 import Connection
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -12,7 +14,6 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from msgspec.structs import astuple
 
 from syncd.core.model import Instant, Row
-from syncd.store.many import insert_many
 
 _Row = TypeVar("_Row", bound=Row)
 
@@ -96,4 +97,26 @@ def _upsert(connection: Connection, kind: type[Row], many: list[tuple[Any, ...]]
         if column.count(None) < len(many):
             given[name] = map(_AS_INTEGER.__getitem__, column) if is_boolean else column
     before, behind = _upsert_sql(kind, tuple(given))
-    insert_many(connection, before, list(zip(*given.values(), strict=True)), behind)
+    bulk_insert(connection, before, list(zip(*given.values(), strict=True)), behind)
+
+
+# Many rows in few statements: other threads run while SQLite is at work, and each statement makes them wait once.
+
+
+_ROWS = 64  # of a table with 25 columns: 1,600 of the 32,766 values that a statement may have
+
+
+def bulk_insert(connection: sqlite3.Connection, insert: str, rows: Sequence[tuple[Any, ...]], behind: str = "") -> None:
+    """Insert rows of one length; `insert` ends with VALUES, `behind` is what follows the values."""
+    whole = len(rows) - len(rows) % _ROWS
+    for start in range(0, whole, _ROWS):
+        many = rows[start : start + _ROWS]
+        connection.execute(_render(insert, len(many[0]), _ROWS, behind), tuple(chain.from_iterable(many)))
+    if rest := rows[whole:]:
+        connection.executemany(_render(insert, len(rest[0]), 1, behind), rest)
+
+
+@cache
+def _render(insert: str, columns: int, rows: int, behind: str) -> str:
+    values = f"({', '.join('?' * columns)})"
+    return f"{insert} {', '.join([values] * rows)} {behind}"

@@ -1,21 +1,22 @@
 """Search messages and transcripts; imports nothing heavy."""
 
+import re
+import sqlite3
 from collections.abc import Iterator
 from itertools import islice
 
 from msgspec import Struct
 
-from syncd.core.words import Phrase, find_matches, fold, parse_query
+from syncd.core.tokenizer import Phrase, find_matches, fold, parse_query
 from syncd.errors import UsageError
-from syncd.store.indexing import first_number, place_token
-from syncd.store.read import Database, Row
-from syncd.store.wide import compile_phrase, is_wide
+from syncd.store.database import Database, Row
+from syncd.store.index import first_number, place_token
 
 _MOST_PLACES = 500
 """Conversations of people of a name up to which they are named in the query, instead of each hit being looked at."""
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class SearchQuery(Struct, frozen=True, kw_only=True):
     """What is looked for; None for what does not matter. `since` is a time, `sender` a name or an id."""
 
     phrases: list[Phrase]
@@ -26,7 +27,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     rank: bool = False
 
 
-def search(database: Database, wanted: Wanted, limit: int | None) -> list[Row]:
+def search(database: Database, wanted: SearchQuery, limit: int | None) -> list[Row]:
     """The hits, newest first, or with `rank` best first; `matches` are the places in `content` that were met."""
     places: dict[tuple[str, str, str], Row] = {}
     hits = (_describe(database, hit, places) for hit in database.execute(*_compose(database, wanted)))
@@ -37,10 +38,10 @@ def search(database: Database, wanted: Wanted, limit: int | None) -> list[Row]:
     return found
 
 
-def _compose(database: Database, wanted: Wanted) -> tuple[str, Row]:
+def _compose(database: Database, wanted: SearchQuery) -> tuple[str, Row]:
     """The query on the index: in the order of its numbers the newest come first, without the others being read."""
     # Without --rank; that weighs every text that is met, and there is no way round the index.
-    wide = [] if wanted.rank else [phrase for phrase in wanted.phrases if is_wide(database, phrase)]
+    wide = [] if wanted.rank else [phrase for phrase in wanted.phrases if is_broad_prefix(database, phrase)]
     where, words = [], {}
     if match := _render_match(database, wanted, wide):
         where.append("_search MATCH :match")
@@ -65,7 +66,7 @@ def _look_into_texts(database: Database, phrases: list[Phrase]) -> None:
     )
 
 
-def _render_match(database: Database, wanted: Wanted, wide: list[Phrase]) -> str:
+def _render_match(database: Database, wanted: SearchQuery, wide: list[Phrase]) -> str:
     """What the index is asked for; of a phrase with a wide beginning only the words before it; empty for nothing."""
     asked = [Phrase(phrase.words[:-1]) if phrase in wide else phrase for phrase in wanted.phrases]
     phrases = [_render_phrase(phrase) for phrase in asked if phrase.words]
@@ -104,7 +105,7 @@ def _narrow_to(database: Database, sender: str) -> list[str]:
     )
     database.create_function("is_named", 1, lambda text: _is_named(text, name), deterministic=True)
     found = database.execute(people, {"limit": _MOST_PLACES + 1, "word": name.words[0]}).fetchall()
-    if len(found) > _MOST_PLACES or is_wide(database, name):
+    if len(found) > _MOST_PLACES or is_broad_prefix(database, name):
         return []
     places = [token for row in found for token in _places_of(database, row)]
     named = f"sender : {_render_phrase(name)}"
@@ -182,3 +183,46 @@ def _describe(database: Database, hit: Row, places: dict[tuple[str, str, str], R
         found = database.execute(_PLACES[hit["kind"]], hit).fetchone()
         places[owner] = found or dict.fromkeys(("title", "candidate_name", "job_title"))
     return row | places[owner]
+
+
+# Beginnings of words that too much begins with: how they are told, and how they are met without the index.
+#
+# The index answers `w*` by putting together the lists of all words that begin so, which takes seconds where these are
+# millions of places. What so much begins with is soon met by looking at the newest texts themselves.
+
+
+_BROAD_PREFIX = 20_000
+"""Texts from which on a beginning is looked for in the texts: the index puts so many places together in some ms."""
+_TERMS = "SELECT doc FROM temp._terms WHERE term >= :low AND term < :high"
+_IN_WORDS = "0-9A-Za-z\x80-\U0010ffff"
+"""What the index's tokenizer makes words of; all else stands between them."""
+
+
+def is_broad_prefix(database: sqlite3.Connection, phrase: Phrase) -> bool:
+    """Whether the phrase ends in a beginning that so many texts have; costs no more than to count them up to there."""
+    if not phrase.prefix:
+        return False
+    _list_terms(database)
+    found = 0
+    beginning = phrase.words[-1]
+    for row in database.execute(_TERMS, {"low": beginning, "high": f"{beginning}\U0010ffff"}):
+        found += row["doc"]
+        if found > _BROAD_PREFIX:
+            return True
+    return False
+
+
+def _list_terms(database: sqlite3.Connection) -> None:
+    """Let this connection see the index's words; a temporary table is in nobody's file."""
+    database.execute("PRAGMA query_only = OFF")
+    try:
+        database.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp._terms USING fts5vocab (main, _search, row)")
+    finally:
+        database.execute("PRAGMA query_only = ON")
+
+
+def compile_phrase(phrase: Phrase) -> re.Pattern[str]:
+    """What finds the phrase in a text as the index holds it, exactly where the index would."""
+    words = [re.escape(word) for text in phrase.words for word in re.findall(f"[{_IN_WORDS}]+", text)]
+    end = "" if phrase.prefix else f"(?![{_IN_WORDS}])"
+    return re.compile(f"(?<![{_IN_WORDS}])" + f"[^{_IN_WORDS}]+".join(words) + end, re.ASCII | re.IGNORECASE)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from benchmarks.million_world import make_world
 from benchmarks.report import Report, describe_machine, middle, say
-from syncd.core.words import parse_query
+from syncd.core.tokenizer import parse_query
 from syncd.store.read import reading
-from syncd.store.search import Wanted, search
+from syncd.store.search import SearchQuery, search
 
 _VIEW_MS, _WHOLE_MS, _SEARCH_MS = 200.0, 5000.0, 50.0
 _HITS = 20
@@ -51,8 +51,8 @@ def measure_questions(database: Path, rounds: int) -> Report:
             rows = ask()
             used.append(1000 * (time.process_time() - cpu))
             waited.append(1000 * (time.perf_counter() - wall))
-        verdict = "" if limit is None else f"at most {limit:,.0f}: {'met' if middle(used) <= limit else 'MISSED'}"
-        report.rows.append((text, rows, middle(used), middle(waited), verdict))
+        account_state = "" if limit is None else f"at most {limit:,.0f}: {'met' if middle(used) <= limit else 'MISSED'}"
+        report.rows.append((text, rows, middle(used), middle(waited), account_state))
     report.notes.append("medians; the limits are held against the processor's time: a busy machine does not decide")
     return report
 
@@ -62,17 +62,17 @@ def _questions(database: Path) -> list[Question]:
     views = [(f"SELECT * FROM {view}", _VIEW_MS) for view in _LISTS]  # noqa: S608 - names of our own
     views += [(f"SELECT * FROM {view} WHERE conversation_id = '{talk}'", _VIEW_MS) for view in _OF_ONE]  # noqa: S608 - the same
     views += [(f"SELECT * FROM {view}", _WHOLE_MS) for view in _WHOLE]  # noqa: S608 - the same
-    searches = [(text, Wanted(phrases=parse_query(text))) for text in _SEARCHES]
+    searches = [(text, SearchQuery(phrases=parse_query(text))) for text in _SEARCHES]
     searches += [
-        ("the --from me", Wanted(phrases=parse_query("the"), sender="me")),
-        ("batch --from maria", Wanted(phrases=parse_query("batch"), sender="maria")),
-        ("t* --conversation ID", Wanted(phrases=parse_query("t*"), conversation_id=talk)),
-        ("the --since 30d", Wanted(phrases=parse_query("the"), since="2026-10-02T00:00:00.000Z")),
+        ("the --from me", SearchQuery(phrases=parse_query("the"), sender="me")),
+        ("batch --from maria", SearchQuery(phrases=parse_query("batch"), sender="maria")),
+        ("t* --conversation ID", SearchQuery(phrases=parse_query("t*"), conversation_id=talk)),
+        ("the --since 30d", SearchQuery(phrases=parse_query("the"), since="2026-10-02T00:00:00.000Z")),
     ]
     return [
         *((sql.replace(talk, "…"), limit, lambda sql=sql: _count(database, sql)) for sql, limit in views),
         *((f"search {text}", _SEARCH_MS, lambda wanted=wanted: _search(database, wanted)) for text, wanted in searches),
-        ("search the --rank", None, lambda: _search(database, Wanted(phrases=parse_query("the"), rank=True))),
+        ("search the --rank", None, lambda: _search(database, SearchQuery(phrases=parse_query("the"), rank=True))),
     ]
 
 
@@ -91,7 +91,7 @@ def _count(database: Path, sql: str) -> int:
         return len(connection.execute(sql).fetchall())
 
 
-def _search(database: Path, wanted: Wanted) -> int:
+def _search(database: Path, wanted: SearchQuery) -> int:
     with reading(database) as connection:
         return len(search(connection, wanted, _HITS))
 

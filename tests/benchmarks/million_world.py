@@ -12,8 +12,8 @@ from typing import Any
 
 from indexed import note_texts
 from syncd.simulator import texts
-from syncd.simulator.stamps import iso
-from syncd.store.opening import open_writer
+from syncd.simulator.records import iso
+from syncd.store.migrate import open_writer
 
 NOW_MS = 1_793_491_200_000  # 2026-11-01
 _YEARS_MS = 600 * 86_400_000

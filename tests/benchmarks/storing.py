@@ -11,7 +11,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from syncd.store.opening import open_writer
+from syncd.store.migrate import open_writer
 
 TABLES = ("conversations", "messages")
 _TEXTS = "number, account, kind, owner_id, id, place, sender, words"

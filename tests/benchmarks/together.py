@@ -21,10 +21,9 @@ from benchmarks.server import PREFIX
 from syncd.core.model import Row
 from syncd.sources.opentrain_parse import parse_conversation
 from syncd.sources.opentrain_usual import USUAL_PAGE, read_page
-from syncd.store.indexing import index_texts
-from syncd.store.opening import open_writer
+from syncd.store.index import find_new_texts, index_texts
+from syncd.store.migrate import open_writer
 from syncd.store.rows import upsert
-from syncd.store.texts import find_new_texts
 
 _NOW = "2026-03-02T00:00:00.000Z"
 _MOST_AT_ONCE = 64

@@ -14,7 +14,7 @@ import pytest
 
 from syncd.cli.main import run_command
 from syncd.core.times import render_time
-from syncd.store.opening import open_writer
+from syncd.store.migrate import open_writer
 
 HOSTILE = "\x1b]0;title\x07\x1b[31mred\x9b2J \u202eevil\u2066 \ud83d"
 

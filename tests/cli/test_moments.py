@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from syncd.cli.moments import render_distance, render_length, render_local, render_size
+from syncd.cli.terminal import render_distance, render_length, render_local, render_size
 
 NOW = "2026-03-01T12:00:00.000Z"
 

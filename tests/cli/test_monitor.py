@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from syncd.core.times import after
-from syncd.store.identity import SCHEMA_VERSION
+from syncd.store.database import SCHEMA_VERSION
+from syncd.store.migrate import open_writer
 
 
 def kinds(ended: Any) -> list[str]:
@@ -155,8 +156,6 @@ def test_status_as_json(run: Any, inbox: Any, now: str) -> None:
 def test_the_size_includes_the_log(run: Any, mirror: Any) -> None:
     """While the database is open, the write-ahead log beside it counts."""
     log = mirror.path.with_name("syncd.db-wal")
-    from syncd.store.opening import open_writer  # noqa: PLC0415 - only here
-
     with open_writer(mirror.path) as writer, writer.transaction() as connection:
         connection.execute("INSERT INTO _counters VALUES ('x', 1)")
     with open_writer(mirror.path) as writer:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.cli.safe import escape_json, make_safe
+from syncd.cli.terminal import escape_json, make_safe
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 
 from syncd.config.credentials import (
+    Secret,
+    UnavailableError,
     describe_token_source,
+    read_command,
     resolve_headers,
     resolve_password,
     resolve_token,
     wants_token,
 )
 from syncd.config.models import OpenATSAccount, OpenTrainAccount, PublishSettings
-from syncd.config.secret import Secret
-from syncd.config.secret_places import UnavailableError, read_command
 from syncd.errors import AuthError, ConfigError
 
 TOKEN = "ot_pat_pub_s3cr3t"

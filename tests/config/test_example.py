@@ -1,7 +1,7 @@
 import re
 from collections.abc import Callable
 
-from syncd.config.example import example_text
+from syncd.config.load import example_text
 from syncd.config.models import (
     ACCOUNT_MODELS,
     ConfigFile,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.config.urls import normalise_api_base, normalise_origin, parse_listen, sends_in_the_clear
+from syncd.config.models import normalise_api_base, normalise_origin, parse_listen, sends_in_the_clear
 
 _hosts = st.from_regex(r"[a-z]([a-z0-9]{0,8}[a-z0-9])?(\.[a-z]{2,5}){0,2}", fullmatch=True)
 _ports = st.none() | st.integers(1, 65_535)

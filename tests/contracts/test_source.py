@@ -23,7 +23,7 @@ CHATS = ("conversation.new", "conversation.gone", "conversation.returned")
 async def test_the_first_pass_is_exact_and_silent(server: Server) -> None:
     """After the first pass the mirror is the truth, the account is ok, and history made no noise."""
     outcome = await server.rig.poll()
-    assert (outcome.verdict.state, server.rig.differences()) == ("ok", [])
+    assert (outcome.account_state.state, server.rig.differences()) == ("ok", [])
     assert kinds(server, *MESSAGES, *CHATS) == []
 
 
@@ -96,7 +96,7 @@ async def test_one_failing_chat_holds_up_no_other(server: Server) -> None:
     for chat in server.chats[:3]:
         server.say(chat, "news")
     outcome = await server.rig.poll(after=61)
-    assert (outcome.verdict.state, list(server.rig.failures())) == ("ok", [("conversation", server.chats[0])])
+    assert (outcome.account_state.state, list(server.rig.failures())) == ("ok", [("conversation", server.chats[0])])
     assert len(server.rig.new_events("message.new")) == 2
     server.rig.sim.faults.clear()
     await server.rig.poll(after=61)
@@ -109,11 +109,11 @@ async def test_an_outage_is_one_event_each_way(server: Server) -> None:
     """A server that is away is unreachable, then ok, and nothing that was said meanwhile is lost."""
     await server.rig.poll()
     server.rig.sim.pause()
-    assert (await server.rig.poll(after=61)).verdict.state == "unreachable"
-    assert (await server.rig.poll()).verdict.state == "unreachable"
+    assert (await server.rig.poll(after=61)).account_state.state == "unreachable"
+    assert (await server.rig.poll()).account_state.state == "unreachable"
     message = server.say(server.chats[3], "while it was away")
     server.rig.sim.resume()
-    assert (await server.rig.poll(after=61)).verdict.state == "ok"
+    assert (await server.rig.poll(after=61)).account_state.state == "ok"
     assert [e["kind"] for e in server.rig.events("account.degraded", "account.recovered")] == [
         "account.degraded",
         "account.recovered",
@@ -124,7 +124,7 @@ async def test_an_outage_is_one_event_each_way(server: Server) -> None:
 async def test_an_outage_during_the_first_pass_is_made_good(server: Server) -> None:
     """A first pass that breaks off goes on where it was, and is exact and silent in the end."""
     fault = server.rig.sim.faults.status(503, times=None, skip=4)
-    assert (await server.rig.poll()).verdict.state == "unreachable"
+    assert (await server.rig.poll()).account_state.state == "unreachable"
     fault.times = 0
     await server.rig.quiet()
     await server.rig.poll(after=301)
@@ -139,7 +139,7 @@ async def test_a_passing_fault_is_not_even_seen(server: Server, fault: str) -> N
     server.say(server.chats[1], "hello")
     getattr(server.rig.sim.faults, fault)(times=1)
     outcome = await server.rig.poll(after=61)
-    assert (outcome.verdict.state, server.rig.differences(), server.rig.failures()) == ("ok", [], {})
+    assert (outcome.account_state.state, server.rig.differences(), server.rig.failures()) == ("ok", [], {})
 
 
 async def test_a_short_wait_is_sat_out(server: Server) -> None:
@@ -148,7 +148,7 @@ async def test_a_short_wait_is_sat_out(server: Server) -> None:
     server.say(server.chats[1], "hello")
     server.rig.sim.faults.rate_limit(retry_after=7, where="header")
     outcome = await server.rig.poll(after=61)
-    assert (outcome.verdict.state, server.rig.differences()) == ("ok", [])
+    assert (outcome.account_state.state, server.rig.differences()) == ("ok", [])
     assert 7 in server.rig.clock.slept
 
 
@@ -156,11 +156,11 @@ async def test_a_long_wait_is_kept_across_a_restart(server: Server) -> None:
     """A 429 of ten minutes ends the poll, and until it is over a new process asks nothing."""
     await server.rig.poll()
     server.rig.sim.faults.rate_limit(retry_after=600, where="header")
-    assert (await server.rig.poll(after=61)).verdict.state == "rate_limited"
+    assert (await server.rig.poll(after=61)).account_state.state == "rate_limited"
     await server.rig.restart()
-    assert (await server.rig.poll()).verdict.state == "rate_limited"
+    assert (await server.rig.poll()).account_state.state == "rate_limited"
     assert len(server.rig.sim.requests) == 0
-    assert (await server.rig.poll(after=600)).verdict.state == "ok"
+    assert (await server.rig.poll(after=600)).account_state.state == "ok"
 
 
 async def test_a_poll_broken_off_anywhere_loses_and_doubles_nothing(server: Server) -> None:

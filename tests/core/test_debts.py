@@ -4,41 +4,41 @@ from typing import Any
 
 import pytest
 
-from syncd.core.counts import keep_newest
+from syncd.core.conversation import keep_newest
+from syncd.core.deletions import is_large
 from syncd.core.model import Conversation
-from syncd.core.plan import Owed, merged_extra, renewed
-from syncd.core.reconcile import is_large
-from syncd.core.thread import Errand, Fresh
+from syncd.core.plan import PendingTask, merged_extra, renewed
+from syncd.core.walk import Fresh, Reason
 
 EARLY, LATE = "2026-06-12T09:00:00.000Z", "2026-06-12T10:00:00.000Z"
 
 
-def owed(due_at: str, version: int = 0, **errand: Any) -> Owed:
+def pending(due_at: str, version: int = 0, **reason: Any) -> PendingTask:
     """A conversation's debt."""
-    return Owed(kind="conversation", subject_id="c", due_at=due_at, version=version, errand=Errand(**errand))
+    return PendingTask(kind="conversation", subject_id="c", due_at=due_at, version=version, reason=Reason(**reason))
 
 
 def test_first_debt() -> None:
     """A debt that is new gets the version 1."""
-    assert renewed(None, owed(LATE)) == owed(LATE, 1)
+    assert renewed(None, pending(LATE)) == pending(LATE, 1)
 
 
 def test_debt_joins_debt() -> None:
     """Two debts are one: due at the earlier time, with the newer entry, and everything that either wants."""
     old, new = Conversation(id="c", unread_count=1), Conversation(id="c", unread_count=2)
-    joined = renewed(owed(EARLY, 3, entry=old, verify=True, first_pass=True), owed(LATE, entry=new, want="m"))
-    assert joined == owed(EARLY, 4, entry=new, verify=True, want="m", first_pass=True)
-    assert renewed(owed(LATE, 3, entry=old), owed(EARLY)) == owed(EARLY, 4, entry=old)
+    joined = renewed(pending(EARLY, 3, entry=old, verify=True, first_pass=True), pending(LATE, entry=new, want="m"))
+    assert joined == pending(EARLY, 4, entry=new, verify=True, want="m", first_pass=True)
+    assert renewed(pending(LATE, 3, entry=old), pending(EARLY)) == pending(EARLY, 4, entry=old)
 
 
 def test_debt_replaces_its_origin() -> None:
     """A debt made from the held one takes its place: that is how one is put off, or loses a want."""
-    assert renewed(owed(EARLY, 3, verify=True, want="m"), owed(LATE, 3)) == owed(LATE, 4)
+    assert renewed(pending(EARLY, 3, verify=True, want="m"), pending(LATE, 3)) == pending(LATE, 4)
 
 
 def test_stale_debt_joins() -> None:
     """One made from an older version does not undo what came between."""
-    assert renewed(owed(EARLY, 4, verify=True), owed(LATE, 3)) == owed(EARLY, 5, verify=True)
+    assert renewed(pending(EARLY, 4, verify=True), pending(LATE, 3)) == pending(EARLY, 5, verify=True)
 
 
 @pytest.mark.parametrize(

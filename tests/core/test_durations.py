@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core.durations import parse_duration
+from syncd.core.times import parse_duration
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core.pacing import backoff, next_interval, trouble_wait
-from syncd.core.times import after, parse_time, seconds_between
+from syncd.core.times import after, backoff, next_interval, parse_time, seconds_between, trouble_wait
 
 
 @pytest.mark.parametrize(("tries", "seconds"), [(1, 60), (2, 120), (3, 240), (9, 15360), (10, 21600), (10_000, 21600)])

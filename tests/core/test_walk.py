@@ -7,10 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from syncd.core.answers import Page
-from syncd.core.model import Conversation, Key, Message
-from syncd.core.thread import Errand, Thread, Trail, Walk
-from syncd.core.walk import advance, after_dead_cursor, begin
+from syncd.core.model import Conversation, Key, Message, Page
+from syncd.core.walk import ConversationCheckpoint, Reason, Trail, Walk, advance, after_dead_cursor, begin
 
 NOW = "2026-06-12T09:15:00.000Z"
 
@@ -69,14 +67,14 @@ class Mirror:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.held: dict[str, Key] = {}
-        self.thread = Thread(history_before=NOW)
+        self.thread = ConversationCheckpoint(history_before=NOW)
         self.closed = False
 
     def follow(self, *, verify: bool = False, dies: int | None = None) -> int:
         """Pay what the entry of this moment owes; how many requests that took. The cursor of request `dies` is dead."""
         entry, before = entry_of(self.server), self.server.asked
-        errand = Errand(entry=entry, verify=verify)
-        walk = begin(self.thread, errand, entry, self.held.get(entry.last_message_id or ""), 0)
+        reason = Reason(entry=entry, verify=verify)
+        walk = begin(self.thread, reason, entry, self.held.get(entry.last_message_id or ""), 0)
         trail, self.closed = Trail(), False
         while walk is not None:
             assert self.server.asked - before <= 3 * len(self.server.places) / max(1, self.server.limit - 1) + 12
@@ -88,7 +86,7 @@ class Mirror:
             if walk is not None and (walk.direction, walk.cursor is None) != (asked.direction, False):
                 trail = Trail()
         if self.thread.whole_since is None:
-            self.thread = Thread(
+            self.thread = ConversationCheckpoint(
                 **{name: getattr(self.thread, name) for name in self.thread.__struct_fields__} | {"whole_since": NOW}
             )
         return self.server.asked - before
@@ -100,7 +98,7 @@ class Mirror:
         leads_on = trail.advances(walk.cursor, page)
         reached = advance(self.thread, walk, page, last_id=entry.last_message_id, last=last, leads_on=leads_on)
         assert not reached.stuck
-        self.thread, self.closed = reached.thread, reached.closed
+        self.thread, self.closed = reached.checkpoint, reached.closed
         return self.thread.walk
 
     @property

@@ -22,7 +22,7 @@ from syncd import app
 from syncd.cli import main as cli
 from syncd.core.times import render_time
 from syncd.sources import slots
-from syncd.store import opening
+from syncd.store import migrate
 from syncd.store.migrate import Migration, load_migrations
 
 _MOST_POLLS = 60
@@ -82,7 +82,7 @@ def add_migration(script: str) -> None:
     """Make this a newer version of the program, which has one migration more."""
     known = load_migrations()
     newer = (*known, Migration(known[-1].version + 1, script))
-    opening.load_migrations = lambda: newer  # type: ignore[attr-defined]  # the point of it
+    migrate.load_migrations = lambda: newer  # the point of it
 
 
 def run(order: dict[str, Any]) -> int:

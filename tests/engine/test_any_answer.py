@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rig import Rig, SteeredClock, settled_world
 from syncd.errors import SyncdError
 from syncd.simulator import Simulator, Team, World
-from syncd.simulator.exchange import Answer, Exchange
+from syncd.simulator.faults import Answer, Exchange
 from team_rig import TeamRig
 from writer import Writer
 

@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from syncd.core.answers import Identity
-from syncd.core.entries import Surveyed
-from syncd.core.model import Conversation
-from syncd.core.observations import Entries, Identified, Look, Observation, Opened, UnreadList
+from syncd.core.listing import Signals
+from syncd.core.model import Conversation, Identity
+from syncd.core.observations import CheckDue, Entries, Identified, Observation, Opened, UnreadList
 from syncd.store.apply import Transaction
-from syncd.store.opening import open_writer
-from syncd.store.planning import apply
+from syncd.store.migrate import open_writer
+from syncd.store.writer import apply
 
 NOW = "2026-06-12T09:15:00.000Z"
 SAID = Conversation(id="said", last_message_id="m", last_message_at=NOW, updated_at=NOW, proposal_id="p")
@@ -30,9 +29,9 @@ class Mirror:
         """The answer to an observation."""
         return apply(self._transaction, kind(account="ot", now=NOW, **values)).answer
 
-    def list(self, *entries: Conversation, kind: type[Observation] = Entries, **values: Any) -> Surveyed:
+    def list(self, *entries: Conversation, kind: type[Observation] = Entries, **values: Any) -> Signals:
         """What a page of the list means."""
-        found: Surveyed = self.see(kind, entries=entries, server_time=NOW, **values)
+        found: Signals = self.see(kind, entries=entries, server_time=NOW, **values)
         return found
 
 
@@ -51,9 +50,9 @@ def test_its_walk_begins_where_a_look_would_begin_it(
     mirror: Mirror, kind: type[Observation], values: dict[str, Any]
 ) -> None:
     """The list's answer has the very walk that a look answers with, and none for an empty conversation."""
-    surveyed = mirror.list(SAID, EMPTY, kind=kind, **values)
-    assert surveyed.walks == {"said": mirror.see(Look, conversation_id="said")}
-    assert mirror.see(Look, conversation_id="empty") is None
+    signals = mirror.list(SAID, EMPTY, kind=kind, **values)
+    assert signals.walks == {"said": mirror.see(CheckDue, conversation_id="said")}
+    assert mirror.see(CheckDue, conversation_id="empty") is None
 
 
 def test_what_is_known_is_looked_at(mirror: Mirror) -> None:

@@ -356,7 +356,7 @@ async def test_trouble_once_an_episode(rig: Rig) -> None:
     rig.sim.pause()
     for _ in range(3):
         outcome = await rig.poll()
-        assert outcome.verdict.state == "unreachable"
+        assert outcome.account_state.state == "unreachable"
     (event,) = rig.events("account.degraded", "account.recovered")
     assert (event["kind"], event["state"]) == ("account.degraded", "unreachable")
     rig.sim.resume()

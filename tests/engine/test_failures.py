@@ -23,7 +23,7 @@ async def test_poison_page(rig: Rig, fault: str) -> None:
     id_ = rig.sim.world.longest()
     getattr(rig.sim.faults, fault)(conversation=id_, times=None)
     outcome = await rig.poll()
-    assert outcome.verdict.state == "ok"
+    assert outcome.account_state.state == "ok"
     failure = rig.failures()["conversation", id_]
     assert (failure["tries"], len(rig.failures())) == (1, 1)
     assert failure["reason"]
@@ -97,7 +97,7 @@ async def test_outage(rig: Rig) -> None:
     await rig.poll()
     rig.sim.pause()
     outcome = await rig.poll()
-    assert outcome.verdict.state == "unreachable"
+    assert outcome.account_state.state == "unreachable"
     assert rig.account()["retry_at"] > rig.clock.now()
     waits = []
     for _ in range(9):
@@ -115,7 +115,7 @@ async def test_server_that_fails_everywhere(rig: Rig) -> None:
     """A server that answers 5xx to every thread is an outage, not a failure of each thread; nothing is lost."""
     rig.sim.faults.gateway(path="^/messages", listing=False, times=None)
     outcome = await rig.poll()
-    assert outcome.verdict.state == "unreachable"
+    assert outcome.account_state.state == "unreachable"
     rig.sim.faults.clear()
     await rig.poll(after=400)
     assert rig.account()["state"] == "ok"
@@ -144,7 +144,7 @@ async def test_state(rig: Rig, fault: str, arguments: dict[str, Any], state: str
     before = rig.rows("SELECT * FROM messages")
     getattr(rig.sim.faults, fault)(listing=True, times=None, **arguments)
     outcome = await rig.poll()
-    assert (outcome.verdict.state, rig.account()["state"]) == (state, state)
+    assert (outcome.account_state.state, rig.account()["state"]) == (state, state)
     assert rig.account()["last_error"]
     assert rig.rows("SELECT * FROM messages") == before
     rig.sim.faults.clear()
@@ -168,7 +168,7 @@ async def test_token_without_messages(rig: Rig) -> None:
     """Without messages:read the account is forbidden."""
     rig.token = rig.sim.world.add_token(scopes=["jobs:read"])
     outcome = await rig.poll()
-    assert outcome.verdict.state == "forbidden"
+    assert outcome.account_state.state == "forbidden"
 
 
 async def test_wrong_account(rig: Rig) -> None:
@@ -179,7 +179,7 @@ async def test_wrong_account(rig: Rig) -> None:
     await rig.restart()
     for _ in range(2):
         outcome = await rig.poll()
-        assert outcome.verdict.state == "wrong_account"
+        assert outcome.account_state.state == "wrong_account"
     assert rig.rows("SELECT * FROM conversations") == before
     assert rig.sim.requests.count(path="^/messages") == 0
     rig.token = rig.sim.token
@@ -192,12 +192,12 @@ async def test_revoked_token(rig: Rig) -> None:
     """A token that is revoked while the account runs is auth_failed; one of another user after it is not believed."""
     await rig.poll()
     rig.sim.world.revoke_token(rig.token)
-    assert (await rig.poll()).verdict.state == "auth_failed"
+    assert (await rig.poll()).account_state.state == "auth_failed"
     rig.token = rig.sim.world.add_token(user_id="u-other")
-    assert (await rig.poll(after=600)).verdict.state == "wrong_account"
+    assert (await rig.poll(after=600)).account_state.state == "wrong_account"
     rig.token = rig.sim.world.add_token()
     await rig.restart()
-    assert (await rig.poll(after=600)).verdict.state == "ok"
+    assert (await rig.poll(after=600)).account_state.state == "ok"
     assert rig.differences() == []
 
 
@@ -274,7 +274,7 @@ async def test_disk_that_refuses(rig: Rig) -> None:
     rig.sim.world.add_message(rig.sim.world.longest(), "new")
     await rig.store.read(lambda connection: connection.execute("PRAGMA query_only = 1"))
     outcome = await rig.poll()
-    assert outcome.verdict.state == "paused"
+    assert outcome.account_state.state == "paused"
     await rig.store.read(lambda connection: connection.execute("PRAGMA query_only = 0"))
     await rig.poll()
     assert rig.account()["state"] == "ok"
@@ -288,7 +288,7 @@ async def test_an_unread_list_that_fails_leaves_the_poll_good(rig: Rig) -> None:
     for fault in ("gateway", "html", "empty_object"):
         getattr(rig.sim.faults, fault)(listing=True, skip=1, times=None)
         made = rig.sim.world.add_message(id_, "help")
-        assert (await rig.poll()).verdict.state == "ok"
+        assert (await rig.poll()).account_state.state == "ok"
         assert {e["message_id"] for e in rig.new_events("message.new")} == {made}
         assert rig.differences() == []
         rig.sim.faults.clear()

@@ -8,7 +8,7 @@ import pytest
 
 from rig import Rig, SteeredClock, settled_world
 from syncd.simulator import World
-from syncd.simulator.exchange import Exchange
+from syncd.simulator.faults import Exchange
 
 LIMIT = 100
 

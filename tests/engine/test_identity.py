@@ -22,6 +22,6 @@ async def test_token_renewed_after_401(other: bool, clock: SteeredClock, tmp_pat
         rig.token = world.add_token(scopes=["messages:read"], user_id="u-other" if other else None)
         world.revoke_token(sim.token)
         outcome = await rig.poll()
-        assert outcome.verdict.state == ("wrong_account" if other else "ok")
+        assert outcome.account_state.state == ("wrong_account" if other else "ok")
         assert rig.rows("SELECT * FROM conversations") == before
         await rig.stop()

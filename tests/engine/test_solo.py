@@ -2,14 +2,14 @@ import asyncio
 
 import pytest
 
-from syncd.engine.solo import Solo
+from syncd.engine.requests import ExclusiveAccess
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_one_that_gives_up_waiting_to_be_alone_holds_nobody_up() -> None:
     """A walk cancelled while it waits for the others to finish leaves the way free for them."""
-    solo, under_way, may_end = Solo(), asyncio.Event(), asyncio.Event()
+    solo, under_way, may_end = ExclusiveAccess(), asyncio.Event(), asyncio.Event()
 
     async def ask() -> None:
         async with solo.beside_others():

@@ -62,17 +62,17 @@ async def test_long_wait_ends_the_pass(rig: Rig) -> None:
     await rig.poll()
     rig.sim.faults.rate_limit(3600)
     outcome = await rig.poll()
-    assert outcome.verdict.state == "rate_limited"
+    assert outcome.account_state.state == "rate_limited"
     assert len(rig.sim.requests) == 1
     until = rig.account()["retry_at"]
     assert rig.account()["state"] == "rate_limited"
-    assert until == outcome.verdict.retry_at
+    assert until == outcome.account_state.retry_at
     await rig.restart()
     outcome = await rig.poll(after=3500)
-    assert (outcome.verdict.state, len(rig.sim.requests)) == ("rate_limited", 0)
+    assert (outcome.account_state.state, len(rig.sim.requests)) == ("rate_limited", 0)
     assert abs(float(rig.scalar("SELECT (julianday(retry_at) - julianday(?)) * 86400 FROM accounts", until))) < 1
     outcome = await rig.poll(after=120)
-    assert outcome.verdict.state == "ok"
+    assert outcome.account_state.state == "ok"
     assert rig.account()["retry_at"] is None
     assert [e["kind"] for e in rig.events()] == ["account.degraded", "account.recovered"]
 
@@ -97,7 +97,7 @@ async def test_server_that_never_stops(rig: Rig) -> None:
     """429 after 429 ends the pass as rate_limited after a few tries."""
     rig.sim.faults.rate_limit(2, times=None)
     outcome = await rig.poll()
-    assert outcome.verdict.state == "rate_limited"
+    assert outcome.account_state.state == "rate_limited"
     assert len(rig.sim.requests) <= 8
 
 

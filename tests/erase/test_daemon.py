@@ -14,12 +14,12 @@ from people import Run, World
 from syncd.app import hold
 from syncd.config.load import load
 from syncd.config.models import Settings
-from syncd.core.watch import find_stuck
+from syncd.core.watchdog import find_stuck
 from syncd.daemon import Daemon
-from syncd.ops.notify import Supervisor
+from syncd.ops.service import Supervisor
+from syncd.store.database import transact
 from syncd.store.erase import erase_rows, find_scope
-from syncd.store.feed import transact
-from syncd.store.opening import open_writer
+from syncd.store.migrate import open_writer
 
 
 def configure(world: World, *, retention_days: int = 0) -> Path:
@@ -76,7 +76,7 @@ def test_while_the_database_is_written_anew_nobody_is_stuck(world: World) -> Non
 async def _purge_slowly(world: World, settings: Settings) -> None:
     async with hold(settings, {"NO_TOKEN": "made-up"}) as holder:
         daemon = Daemon(holder, lambda: settings, Supervisor({}))
-        daemon.service.signs.begin("ot")
+        daemon.service.poll_stats.begin("ot")
         before = {progress.account: progress for progress in daemon.service.read_progress()}
         with closing(sqlite3.connect(world.path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")  # which keeps the purge from its end

@@ -8,18 +8,15 @@ import pytest
 
 from indexed import index_differences, note_texts
 from people import WHEN, Run, World
-from syncd.core.answers import Dossier, Page
-from syncd.core.model import Candidate, Conversation, Message, Proposal
+from syncd.core.model import Candidate, Conversation, Message, Page, Proposal, ProposalWithCandidate
 from syncd.core.observations import Entries, PageRead, ProposalRead
-from syncd.core.thread import Walk
-from syncd.store import scrub
+from syncd.core.walk import Walk
+from syncd.store import erase
 from syncd.store.apply import Transaction
-from syncd.store.erase import erase_rows, find_scope
-from syncd.store.feed import transact
-from syncd.store.opening import open_writer
-from syncd.store.planning import apply
-from syncd.store.reading import open_reader
-from syncd.store.scrub import finish_erasures
+from syncd.store.database import open_reader, transact
+from syncd.store.erase import erase_rows, find_scope, finish_erasures
+from syncd.store.migrate import open_writer
+from syncd.store.writer import apply
 
 SECRETS = ("Álvarez", "zanzibar", "slug of Ana", "Quetzal", "older words", "unsent draft", "elsewhere")
 NOW = "2026-11-01T00:00:00.000Z"
@@ -165,7 +162,7 @@ def test_a_later_sync_does_not_bring_it_back(run: Run, person: World) -> None:
     )
     person.insert("_threads", conversation_id="group", state='{"history_before": "2026-01-01T00:00:00.000Z"}')
     person.execute("INSERT INTO _owed VALUES ('ot', 'conversation', 'group', 1, ?, NULL)", NOW)
-    dossier = Dossier(
+    with_candidate = ProposalWithCandidate(
         proposal=Proposal(id="p1", candidate_id="k1", job_title="Álvarez"),
         candidate=Candidate(id="k1", name="Ana Álvarez"),
         partial=False,
@@ -174,7 +171,7 @@ def test_a_later_sync_does_not_bring_it_back(run: Run, person: World) -> None:
     observe(person, Entries(account="ot", now=NOW, entries=(entry,), server_time=NOW))
     walk = Walk(direction="newer", goal="join")
     observe(person, PageRead(account="ot", now=NOW, walk=walk, page=page, leads_on=False))
-    observe(person, ProposalRead(account="ot", now=NOW, dossier=dossier))
+    observe(person, ProposalRead(account="ot", now=NOW, with_candidate=with_candidate))
     assert traces(person.path) == set()
     assert person.fetch("SELECT id FROM messages ORDER BY id") == [("b1",), ("g2",)]
     assert person.fetch("SELECT subject_id FROM _owed WHERE subject_id IN ('c1', 'p1')") == []
@@ -185,7 +182,7 @@ def test_a_new_proposal_of_an_erased_person_goes_too(run: Run, person: World) ->
     run("purge", "--candidate", "k1", "--yes")
     person.insert("conversations", id="c9", proposal_id="p9")
     person.say("m9", "zanzibar again", conversation="c9")
-    dossier = Dossier(
+    with_candidate = ProposalWithCandidate(
         proposal=Proposal(id="p9", candidate_id="k1"), candidate=Candidate(id="k1"), partial=False, server_time=NOW
     )
     person.insert("_threads", conversation_id="c9", state='{"history_before": "2026-01-01T00:00:00.000Z"}')
@@ -196,7 +193,7 @@ def test_a_new_proposal_of_an_erased_person_goes_too(run: Run, person: World) ->
     observe(
         person,
         PageRead(account="ot", now=NOW, walk=walk, page=page, leads_on=False),
-        ProposalRead(account="ot", now=NOW, dossier=dossier),
+        ProposalRead(account="ot", now=NOW, with_candidate=with_candidate),
     )
     with open_writer(person.path) as writer:
         assert finish_erasures(writer.connection)
@@ -221,7 +218,7 @@ def test_an_owed_erasure_that_can_t_be_finished_is_said(
     run: Run, person: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A command that first has to finish what a crash left says in one line what keeps it, and can be tried again."""
-    monkeypatch.setattr("syncd.store.opening.BUSY_TIMEOUT_MS", 1)
+    monkeypatch.setattr("syncd.store.migrate.BUSY_TIMEOUT_MS", 1)
     with open_writer(person.path) as writer:
         scope = find_scope(writer.connection, "ot", "k1", None)
         transact(writer.connection, lambda: erase_rows(writer.connection, scope, NOW))
@@ -236,7 +233,7 @@ def test_an_owed_erasure_that_can_t_be_finished_is_said(
 
 def test_a_reader_in_the_way_is_said(person: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a reader needs the write-ahead log, the erasure stays owed; afterwards it is finished."""
-    monkeypatch.setattr(scrub, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(erase, "_PATIENCE_SECONDS", 0.0)
     with open_writer(person.path) as writer:
         database = writer.connection
         reader = open_reader(person.path)

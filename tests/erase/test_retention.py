@@ -1,10 +1,9 @@
 from people import WHEN, Run, World
-from syncd.core.erasing import without_erased
+from syncd.core.erasure import without_erased
 from syncd.core.model import Message
 from syncd.core.plan import Plan
-from syncd.store.erased import load_erased
-from syncd.store.opening import open_writer
-from syncd.store.retention import apply_retention
+from syncd.store.erase import apply_retention, load_erased
+from syncd.store.migrate import open_writer
 
 NOW = "2026-03-11T00:00:00.000Z"
 

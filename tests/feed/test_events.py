@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from people import Run, World
-from syncd.store.opening import open_writer
+from syncd.store.migrate import open_writer
 
 SCRIPT = """
 import sys, json, pathlib

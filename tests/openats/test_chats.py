@@ -18,7 +18,7 @@ def last_of(team: Team, kind: str, id: int) -> int:
 async def test_the_first_pass_is_exact_and_silent(rig: TeamRig) -> None:
     """After the first pass every chat, job and candidate is what the server shows, and no event was written."""
     outcome = await rig.poll()
-    assert (outcome.verdict.state, rig.differences(), rig.events()) == ("ok", [], [])
+    assert (outcome.account_state.state, rig.differences(), rig.events()) == ("ok", [], [])
 
 
 async def test_rows_read_as_the_contract_says(rig: TeamRig) -> None:
@@ -230,7 +230,7 @@ async def test_a_crash_is_no_second_look(rig: TeamRig) -> None:
     for number in rig.team.chat("candidate", 1).messages:
         rig.team.hide("candidate", 1, number)
     rig.sim.faults.rate_limit(retry_after=600, where="header", path="/chat/job/2$")
-    assert (await rig.poll(after=61)).verdict.state == "rate_limited"
+    assert (await rig.poll(after=61)).account_state.state == "rate_limited"
     assert rig.scalar("SELECT COUNT(*) FROM _suspects") == 10
     await rig.restart()
     await rig.poll(after=3600)

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from rig import SteeredClock
-from syncd.core.snapshot import Wanted
+from syncd.core.model import Wanted
 from syncd.simulator import Team
 from team_rig import TeamRig
 

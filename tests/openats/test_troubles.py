@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from syncd.core.snapshot import Wanted
+from syncd.core.model import Wanted
 from syncd.sources.http import Manners
 from team_rig import TeamRig
 
@@ -23,7 +23,7 @@ async def test_a_bad_id_is_told_from_an_outage(rig: TeamRig) -> None:
     """A configured id that the server answers with 500 is a row in failures that names it; the others are mirrored."""
     await want(rig, jobs={1, TOO_LARGE}, candidates={2})
     outcome = await rig.poll()
-    assert (outcome.verdict.state, list(rig.failures())) == ("ok", [("conversation", f"job:{TOO_LARGE}")])
+    assert (outcome.account_state.state, list(rig.failures())) == ("ok", [("conversation", f"job:{TOO_LARGE}")])
     assert {row["id"] for row in rig.rows("SELECT id FROM conversations")} == {"job:1", "candidate:2"}
 
 
@@ -31,7 +31,7 @@ async def test_nothing_but_bad_ids_is_no_outage_either(rig: TeamRig) -> None:
     """Where no other chat can vouch for the server, its list of jobs does."""
     await want(rig, jobs=set(range(TOO_LARGE, TOO_LARGE + 7)), candidates=set())
     outcome = await rig.poll()
-    assert (outcome.verdict.state, len(rig.failures())) == ("ok", 7)
+    assert (outcome.account_state.state, len(rig.failures())) == ("ok", 7)
 
 
 async def test_an_id_that_never_was_is_named(rig: TeamRig) -> None:
@@ -68,11 +68,11 @@ async def test_a_database_that_is_down_is_an_outage(rig: TeamRig) -> None:
     """When everything answers 500 the account is unreachable, no chat is to blame, and its return is one event each."""
     await rig.poll()
     rig.team.is_down = True
-    assert (await rig.poll(after=60)).verdict.state == "unreachable"
+    assert (await rig.poll(after=60)).account_state.state == "unreachable"
     await rig.poll(after=60)
     assert rig.failures() == {}
     rig.team.is_down = False
-    assert (await rig.poll(after=300)).verdict.state == "ok"
+    assert (await rig.poll(after=300)).account_state.state == "ok"
     assert [e["kind"] for e in rig.events()] == ["account.degraded", "account.recovered"]
 
 
@@ -80,9 +80,9 @@ async def test_a_server_that_is_not_there_is_unreachable(rig: TeamRig) -> None:
     """A refused connection is unreachable at once, and over when the server is back."""
     await rig.poll()
     rig.sim.pause()
-    assert (await rig.poll(after=60)).verdict.state == "unreachable"
+    assert (await rig.poll(after=60)).account_state.state == "unreachable"
     rig.sim.resume()
-    assert (await rig.poll(after=60)).verdict.state == "ok"
+    assert (await rig.poll(after=60)).account_state.state == "ok"
     assert [e["kind"] for e in rig.events()] == ["account.degraded", "account.recovered"]
 
 
@@ -91,7 +91,7 @@ async def test_a_round_without_a_chat_ends_no_outage(rig: TeamRig) -> None:
     await rig.poll()
     rig.sim.pause()
     await rig.poll(manual=True)
-    assert (await rig.poll(after=5)).verdict.state == "unreachable"
+    assert (await rig.poll(after=5)).account_state.state == "unreachable"
     rig.sim.resume()
 
 
@@ -102,7 +102,7 @@ async def test_a_stalled_server_does_not_hang_the_poll(rig: TeamRig) -> None:
     await rig.restart()
     rig.sim.faults.stall(path="^/api/", times=None)
     outcome = await rig.poll(after=60)
-    assert (outcome.verdict.state, rig.failures()) == ("unreachable", {})
+    assert (outcome.account_state.state, rig.failures()) == ("unreachable", {})
 
 
 @pytest.mark.parametrize(
@@ -120,10 +120,10 @@ async def test_a_proxy_in_front_has_its_own_states(rig: TeamRig, fault: tuple[st
     """What stands in front of the server and answers for it is called by its name, and nothing is lost meanwhile."""
     await rig.poll()
     getattr(rig.sim.faults, fault[0])(**fault[1], path="^/api/", times=None)
-    assert (await rig.poll(after=60)).verdict.state == state
-    assert (await rig.poll(after=400, manual=True)).verdict.state == state
+    assert (await rig.poll(after=60)).account_state.state == state
+    assert (await rig.poll(after=400, manual=True)).account_state.state == state
     rig.sim.faults.clear()
-    assert (await rig.poll(after=400, manual=True)).verdict.state == "ok"
+    assert (await rig.poll(after=400, manual=True)).account_state.state == "ok"
     assert (rig.differences(), rig.failures()) == ([], {})
     assert [e["kind"] for e in rig.events()] == ["account.degraded", "account.recovered"]
 
@@ -143,8 +143,8 @@ async def test_a_404_of_everything_marks_nothing_gone(rig: TeamRig) -> None:
     await rig.poll()
     rig.sim.faults.body({"error": "Not found"}, status=404, path="^/api/", times=None)
     outcome = await rig.poll(after=601)
-    assert outcome.verdict.state == "protocol_error"
-    assert "base_url must go up to and including /api" in str(outcome.verdict.error)
+    assert outcome.account_state.state == "protocol_error"
+    assert "base_url must go up to and including /api" in str(outcome.account_state.error)
     await rig.poll(after=15)
     assert rig.scalar("SELECT COUNT(*) FROM _suspects") == 0
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from syncd.ops.companion import Companion
+from syncd.ops.processes import ChildProcess
 
 pytestmark = pytest.mark.anyio
 
@@ -33,9 +33,9 @@ class Host:
 async def test_a_process_that_can_t_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """While the system gives it no process that is said each time, and once it does the command runs."""
     host, interpreter = Host(), sys.executable
-    companion = Companion("publish", host)
+    child_process = ChildProcess("publish", host)
     monkeypatch.setattr(sys, "executable", "/nonexistent/python")
-    await companion.run(["--version"])
+    await child_process.run(["--version"])
     async with asyncio.timeout(30):
         for _ in range(2):
             event, fields = await host.lines.get()
@@ -44,4 +44,4 @@ async def test_a_process_that_can_t_be_started_is_tried_again(monkeypatch: pytes
         while event != "publish.ended":
             event, fields = await host.lines.get()
     assert fields["exit_code"] == 0
-    await companion.stop()
+    await child_process.stop()

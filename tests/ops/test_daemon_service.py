@@ -15,10 +15,9 @@ from typing import Any
 import pytest
 
 from rig import Rig, SteeredClock
-from syncd.core.watch import Progress
+from syncd.core.watchdog import Progress
 from syncd.ops.disk import check_room
-from syncd.ops.notify import Supervisor
-from syncd.ops.vigil import Vigil
+from syncd.ops.service import Supervisor, Watchdog
 from syncd.simulator import Simulator, World
 
 
@@ -143,23 +142,23 @@ class SleepingClock(SteeredClock):
 def test_a_suspend_is_noticed_at_the_next_look() -> None:
     """An hour that only the wall clock counted is told once; ordinary time is not."""
     clock, watched = SleepingClock(), Watched()
-    vigil = Vigil(Supervisor({}), clock, watched)
+    watchdog = Watchdog(Supervisor({}), clock, watched)
     clock.advance(5)
-    vigil.look()
+    watchdog.look()
     clock.suspend(3600)
     clock.advance(5)
-    vigil.look()
+    watchdog.look()
     clock.advance(5)
-    vigil.look()
+    watchdog.look()
     assert watched.jumps == [3600.0]
 
 
 def test_an_account_that_stands_still_is_named_once_before_the_end() -> None:
     """Halfway to the watchdog's end the log says who keeps it from being fed, and not again and again."""
     clock, watched = SleepingClock(), Watched()
-    vigil = Vigil(Supervisor({}), clock, watched)
+    watchdog = Watchdog(Supervisor({}), clock, watched)
     for _ in range(60):
-        vigil.look()
+        watchdog.look()
         clock.advance(5)
     assert watched.stuck == [("acme",)]
 

@@ -4,7 +4,7 @@ import pytest
 
 from syncd.errors import StoreTroubleError
 from syncd.ops.disk import check_log, check_room, measure_free
-from syncd.ops.locks import find_readers, find_writers
+from syncd.ops.door import find_readers, find_writers
 
 
 def test_room_is_measured_where_the_file_will_lie(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from syncd.ops import doctor
-from syncd.ops.doctor_host import judge_permissions
-from syncd.ops.locks import find_readers
-from syncd.simulator.specification import SPECIFICATION
+from syncd.ops.doctor import judge_permissions
+from syncd.ops.door import find_readers
+from syncd.simulator.api import SPECIFICATION
 from syncd.sources.specification import find_differences
 
 EVERY_CHECK = (

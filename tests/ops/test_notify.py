@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd.ops.notify import Supervisor
+from syncd.ops.service import Supervisor
 
 
 @pytest.fixture(params=["a file", "an abstract name"])

@@ -1,6 +1,6 @@
 import pytest
 
-from syncd.core.watch import Clocks, Progress, find_stuck, is_heartbeat_due, measure_jump
+from syncd.core.watchdog import Clocks, Progress, find_stuck, is_heartbeat_due, measure_jump
 
 AT = 1000.0
 

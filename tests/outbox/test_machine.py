@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from rig import Rig, SteeredClock
-from syncd.core.outbox_seen import Attempted
+from syncd.core.outbox import Attempted
 from syncd.errors import UsageError
 from syncd.simulator import Simulator, World
 from writer import Writer

@@ -2,7 +2,7 @@
 
 import pytest
 
-from syncd.engine.sending import RefusedError
+from syncd.engine.outbox import RefusedError
 from writer import Writer
 
 pytestmark = pytest.mark.anyio

@@ -7,9 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from syncd.core.held import HeldThread
-from syncd.core.model import Conversation, Message
+from syncd.core.model import Conversation, Message, Outgoing, check_text, normal
+from syncd.core.observations import HeldConversation
 from syncd.core.outbox import (
+    Answered,
+    Attempted,
+    HeldOutbox,
+    Looked,
+    MatchCandidate,
+    Ordered,
+    Queued,
+    Unanswered,
+    advise,
     look_delay,
     match,
     next_state,
@@ -20,12 +29,9 @@ from syncd.core.outbox import (
     plan_queued,
     plan_unanswered,
 )
-from syncd.core.outbox_seen import Answered, Attempted, Candidate, HeldOutbox, Looked, Ordered, Queued, Unanswered
-from syncd.core.outgoing import Outgoing, check_text, normal
 from syncd.core.plan import Account
-from syncd.core.refusals import advise
-from syncd.core.thread import Thread
 from syncd.core.times import after
+from syncd.core.walk import ConversationCheckpoint
 from syncd.errors import (
     AuthError,
     FetchError,
@@ -39,16 +45,22 @@ from syncd.errors import (
 )
 
 NOW = "2026-06-12T09:00:00.000Z"
-THREAD = HeldThread(account=Account(source="opentrain", base_url=""), change_id=1, thread=Thread(history_before=NOW))
+THREAD = HeldConversation(
+    account=Account(source="opentrain", base_url=""), change_id=1, checkpoint=ConversationCheckpoint(history_before=NOW)
+)
 SENDING = Outgoing(
     id=1, conversation_id="c", state="sending", content="Hi", expires_at=after(NOW, 60), attempted_at=NOW, since=NOW
 )
 
 
-def held(outgoing: Outgoing | None = SENDING, *candidates: Candidate) -> HeldOutbox:
+def held(outgoing: Outgoing | None = SENDING, *candidates: MatchCandidate) -> HeldOutbox:
     """An outbox with that one row."""
     return HeldOutbox(
-        thread=THREAD, next_id=2, outgoing=outgoing, open=() if outgoing is None else (outgoing,), candidates=candidates
+        checkpoint=THREAD,
+        next_id=2,
+        outgoing=outgoing,
+        open=() if outgoing is None else (outgoing,),
+        candidates=candidates,
     )
 
 
@@ -158,7 +170,7 @@ def test_answered_is_stored_above_the_proved_run() -> None:
     plan = plan_answered(held(), Answered(account="a", now=NOW, id=1, message=message()))
     assert plan.rows == (message(),)
     assert [(event.kind, event.message_id) for event in plan.events] == [("message.new", "m1")]
-    assert plan.threads[0][1] == Thread(history_before=NOW, latest=NOW, oldest=NOW)
+    assert plan.checkpoints[0][1] == ConversationCheckpoint(history_before=NOW, latest=NOW, oldest=NOW)
     assert (plan.answer.state, plan.answer.message_id, plan.answer.content, plan.answer.since) == (
         "sent",
         "m1",
@@ -169,9 +181,9 @@ def test_answered_is_stored_above_the_proved_run() -> None:
 
 def test_answered_after_a_poll_met_it() -> None:
     """A message that is held already is not stored again, and has no second event."""
-    known = HeldOutbox(thread=replace(THREAD, messages={"m1": message()}), next_id=2, outgoing=SENDING)
+    known = HeldOutbox(checkpoint=replace(THREAD, messages={"m1": message()}), next_id=2, outgoing=SENDING)
     plan = plan_answered(known, Answered(account="a", now=NOW, id=1, message=message()))
-    assert (plan.rows, plan.events, plan.threads) == ((), (), ())
+    assert (plan.rows, plan.events, plan.checkpoints) == ((), (), ())
     assert plan.answer.state == "sent"
 
 
@@ -210,19 +222,19 @@ def test_unanswered(state: str, since: str, keeps: str | None) -> None:
 )
 def test_match(candidate: Message, found: bool) -> None:  # noqa: FBT001 - a table's column
     """Ours is what the viewer wrote, with this text, not before the attempt (give or take five seconds)."""
-    assert bool(match([SENDING], [Candidate(message=candidate)], 0.0)) is found
+    assert bool(match([SENDING], [MatchCandidate(message=candidate)], 0.0)) is found
 
 
 @pytest.mark.parametrize(("skew", "found"), [(-3600, True), (0, False), (3600, False)])
 def test_match_by_the_servers_clock(skew: float, found: bool) -> None:  # noqa: FBT001 - a table's column
     """Where the server's clock is an hour behind ours, what it created an hour ago was created just now."""
-    candidate = Candidate(message=message(at=after(NOW, -3600)))
+    candidate = MatchCandidate(message=message(at=after(NOW, -3600)))
     assert bool(match([SENDING], [candidate], skew)) is found
 
 
 def test_match_nothing_held_before() -> None:
     """What was held when the attempt began is not the attempt's."""
-    before, since = (Candidate(message=message(), first_seen_at=after(NOW, s)) for s in (-0.001, 0))
+    before, since = (MatchCandidate(message=message(), first_seen_at=after(NOW, s)) for s in (-0.001, 0))
     assert not match([SENDING], [before], 0.0)
     assert match([SENDING], [since], 0.0)
 
@@ -231,7 +243,7 @@ def test_match_nothing_held_before() -> None:
 def test_match_leaves_nobody_out(attempts: list[int], arrivals: list[int]) -> None:
     """Of equal texts as many rows find a message as any assignment could, and never two the same."""
     rows = [replace(SENDING, id=n, since=after(NOW, 60 * at)) for n, at in enumerate(attempts)]
-    candidates = [Candidate(message=message(f"m{n}", at=after(NOW, 60 * at))) for n, at in enumerate(arrivals)]
+    candidates = [MatchCandidate(message=message(f"m{n}", at=after(NOW, 60 * at))) for n, at in enumerate(arrivals)]
     found = match(rows, candidates, 0.0)
     assert len({one.id for one in found.values()}) == len(found)
     assert len(found) == _most_pairs(attempts, arrivals)
@@ -261,10 +273,10 @@ def test_two_looks_a_minute_apart() -> None:
 def test_empty_answer_is_no_look() -> None:
     """An empty page of a conversation that is not empty proves nothing; one that is gone is a look."""
     thread = replace(THREAD, conversation=_conversation(last="m0"))
-    known = HeldOutbox(thread=thread, next_id=2, open=(SENDING,))
+    known = HeldOutbox(checkpoint=thread, next_id=2, open=(SENDING,))
     assert plan_looked(known, looked()).outgoing == ()
     assert len(plan_looked(known, looked(gone=True)).outgoing) == 1
-    empty = replace(known, thread=replace(THREAD, conversation=_conversation(last=None)))
+    empty = replace(known, checkpoint=replace(THREAD, conversation=_conversation(last=None)))
     assert len(plan_looked(empty, looked()).outgoing) == 1
 
 

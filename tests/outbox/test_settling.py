@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from syncd.core.outbox_seen import Attempted
+from syncd.core.outbox import Attempted
 from writer import Writer
 
 pytestmark = pytest.mark.anyio

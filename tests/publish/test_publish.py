@@ -10,12 +10,11 @@ from postgres import PostgresServer
 from publish.pair import TABLES
 from publish.station import Station
 from syncd.publish import publisher
-from syncd.publish.connection import connect
-from syncd.publish.patience import Patience
+from syncd.publish.postgres import Timeouts, connect
 from syncd.publish.publisher import Done, Publisher
 from syncd.store.erase import delete_rows, next_change
-from syncd.store.opening import open_writer
-from syncd.store.published import Changes
+from syncd.store.migrate import open_writer
+from syncd.store.published import ChangedRows
 
 
 def change_much(station: Station) -> None:
@@ -33,11 +32,11 @@ def change_much(station: Station) -> None:
 
 def publish_here(station: Station, on_batch: Callable[[Done], None]) -> Done:
     """Publish once in this very process."""
-    patience = Patience()
+    timeouts = Timeouts()
     with ExitStack() as stack:
-        changes = stack.enter_context(closing(Changes(station.home.db)))
-        stack.enter_context(patience.heeding())
-        one = Publisher(changes, lambda: connect(station.url, None, "target", "syncd"), patience)
+        changes = stack.enter_context(closing(ChangedRows(station.home.db)))
+        stack.enter_context(timeouts.heeding())
+        one = Publisher(changes, lambda: connect(station.url, None, "target", "syncd"), timeouts)
         return stack.enter_context(closing(one)).catch_up(on_batch)
 
 

@@ -5,17 +5,16 @@ from threading import Event
 from publish.station import Station
 from publish.test_publish_follow import is_there, say
 from rig import SteeredClock
-from syncd.publish.connection import connect
-from syncd.publish.following import TOLD_LOOK_SECONDS, Follower
-from syncd.publish.patience import Patience
+from syncd.publish.follower import TOLD_LOOK_SECONDS, Follower
+from syncd.publish.postgres import Timeouts, connect
 from syncd.publish.publisher import Publisher
-from syncd.store.published import Changes
+from syncd.store.published import ChangedRows
 
 _HOUR = 3600
 _MINUTES = 60
 
 
-class CountedChanges(Changes):
+class CountedChanges(ChangedRows):
     """The mirror, and how often it was looked at."""
 
     looks = 0
@@ -41,7 +40,7 @@ class News(Event):
 
 def test_an_idle_mirror_is_left_alone(station: Station) -> None:
     """Who is told of commits looks at an idle mirror once a minute, and publishes at once what it is told of."""
-    clock, patience = SteeredClock(), Patience()
+    clock, timeouts = SteeredClock(), Timeouts()
     looks: list[int] = []
 
     def story() -> Iterator[bool]:
@@ -54,15 +53,15 @@ def test_an_idle_mirror_is_left_alone(station: Station) -> None:
         station.sync()
         yield True
         assert is_there(station, id)
-        patience.stopping.set()
+        timeouts.stopping.set()
         yield True
 
     with ExitStack() as stack:
         changes = stack.enter_context(closing(CountedChanges(station.home.db)))
-        stack.enter_context(patience.heeding())
-        publisher = Publisher(changes, lambda: connect(station.url, None, "target", "syncd"), patience)
+        stack.enter_context(timeouts.heeding())
+        publisher = Publisher(changes, lambda: connect(station.url, None, "target", "syncd"), timeouts)
         stack.enter_context(closing(publisher))
         follower = Follower(publisher, changes, clock, lambda _: None, lambda *_, **__: None)
-        follower.run(patience.stopping, News(clock, story()), TOLD_LOOK_SECONDS)
+        follower.run(timeouts.stopping, News(clock, story()), TOLD_LOOK_SECONDS)
     begun, idle = looks
     assert 0 < idle - begun <= _MINUTES

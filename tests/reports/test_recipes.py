@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from people import World
-from syncd.store.opening import open_writer
+from syncd.store.migrate import open_writer
 
 README = Path(__file__).parents[2] / "README.md"
 QUERY = "SELECT day, sum(inbound) FROM '/srv/hiring/daily_activity.parquet' GROUP BY day"

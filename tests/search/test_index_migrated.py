@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from indexed import index_differences
-from syncd.core.words import join_words
-from syncd.store.indexing import first_number, place_token
-from syncd.store.migrate import load_migrations
-from syncd.store.opening import open_writer
+from syncd.core.tokenizer import join_words
+from syncd.store.index import first_number, place_token
+from syncd.store.migrate import load_migrations, open_writer
 
 AT = "2026-01-0{}T00:00:00.000Z"
 TEXTS = {"m1": ("first words", AT.format(1)), "m2": ("second words", AT.format(2)), "m3": ("naïve 日本", AT.format(1))}

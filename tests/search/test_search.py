@@ -3,7 +3,7 @@ import sqlite3
 import pytest
 
 from people import WHEN, Run, World
-from syncd.store import wide
+from syncd.store import search
 
 
 def found(run: Run, *words: str) -> list[str]:
@@ -50,7 +50,7 @@ def test_a_wide_beginning_is_met_in_the_texts(
     asked, _, option = query.partition(" --")
     words = [asked, *(f"--{option}".split() if option else ())]
     by_index = found(run, *words)
-    monkeypatch.setattr(wide, "_WIDE", -1)
+    monkeypatch.setattr(search, "_BROAD_PREFIX", -1)
     met = found(run, *words)
     assert by_index == met
     assert met

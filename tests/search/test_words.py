@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core.words import find_matches, join_words, parse_query, split_words
+from syncd.core.tokenizer import find_matches, join_words, parse_query, split_words
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from syncd.core.answers import EntryPage, Transcript
-from syncd.core.model import Conversation, Interview, InterviewMessage, Message
+from syncd.core.model import Conversation, EntryPage, Interview, InterviewMessage, Message, Transcript
 from syncd.sources.answers import Answer
 from syncd.sources.opentrain_hiring import parse_transcript
 from syncd.sources.opentrain_parse import parse_entries, parse_opened, parse_sent

@@ -107,22 +107,26 @@ async def test_proposals_and_interviews(simulator: Simulator, open_source: OpenS
         with pytest.raises(NotFoundError):
             await source.fetch_interview(proposal_id)
         world.interview_appears(proposal_id, score=86)
-        dossier = await source.fetch_proposal(proposal_id)
+        with_candidate = await source.fetch_proposal(proposal_id)
         transcript = await source.fetch_interview(proposal_id)
         listed = await source.fetch_job_proposals(job_id, None)
         jobs = await source.fetch_jobs(None)
     truth = world.truth()
     proposal, interview = truth["proposals"][proposal_id], truth["interviews"][proposal_id]
-    assert (dossier.partial, dossier.proposal.id, dossier.proposal.job_id) == (False, proposal_id, job_id)
-    assert dossier.proposal.transcript_available is True
-    assert dossier.proposal.bid_amount_usd == proposal["bid"]["amountUsd"]
-    assert dossier.proposal.status == proposal["status"]["raw"]
-    assert dossier.candidate
-    assert (dossier.candidate.id, dossier.candidate.name) == (proposal["candidate"]["id"], "Maria G.")
+    assert (with_candidate.partial, with_candidate.proposal.id, with_candidate.proposal.job_id) == (
+        False,
+        proposal_id,
+        job_id,
+    )
+    assert with_candidate.proposal.transcript_available is True
+    assert with_candidate.proposal.bid_amount_usd == proposal["bid"]["amountUsd"]
+    assert with_candidate.proposal.status == proposal["status"]["raw"]
+    assert with_candidate.candidate
+    assert (with_candidate.candidate.id, with_candidate.candidate.name) == (proposal["candidate"]["id"], "Maria G.")
     assert (transcript.interview.score, transcript.interview.summary) == (86.0, interview["summary"])
     assert [turn.content for turn in transcript.messages] == [turn["content"] for turn in interview["messages"]]
-    assert [(each.proposal.id, each.partial) for each in listed.dossiers] == [(proposal_id, True)]
-    assert isinstance(listed.dossiers[0].candidate, Candidate)
+    assert [(each.proposal.id, each.partial) for each in listed.proposals] == [(proposal_id, True)]
+    assert isinstance(listed.proposals[0].candidate, Candidate)
     assert [(job.id, job.title, job.extra) for job in jobs.jobs] == [
         (job_id, "Label posts", '{"proposalCounts":{"total":1,"unreviewed":1}}')
     ]

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from syncd.core.answers import Change, Identity
-from syncd.core.model import Candidate, Job, Message, Proposal
+from syncd.core.model import Candidate, Change, Identity, Job, Message, Proposal
 from syncd.errors import NotFoundError, ProtocolError
 from syncd.sources import opentrain_hiring as hiring
 from syncd.sources import opentrain_parse as parse
@@ -111,8 +110,8 @@ def test_envelopes(answer: MakeAnswer) -> None:
     for body in ({"jobs": [{"id": "j1"}]}, {"data": [{"id": "j1"}]}, [{"id": "j1"}]):
         assert hiring.parse_jobs(answer(body)).jobs == (Job(id="j1"),)
     for body in ({"proposals": [{"id": "p1"}]}, {"items": [{"id": "p1"}]}, [{"id": "p1"}]):
-        (dossier,) = hiring.parse_dossiers(answer(body)).dossiers
-        assert (dossier.proposal, dossier.partial) == (Proposal(id="p1"), True)
+        (with_candidate,) = hiring.parse_dossiers(answer(body)).proposals
+        assert (with_candidate.proposal, with_candidate.partial) == (Proposal(id="p1"), True)
 
 
 def test_no_interview(answer: MakeAnswer) -> None:

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import json
 
-from syncd.core.answers import Page
+from syncd.core.model import Page
 from syncd.errors import ProtocolError
 from syncd.sources.answers import Answer
 from syncd.sources.json_text import parse_json

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import SyncdError
-from syncd.store.claims import claiming, make_claim
-from syncd.store.opening import open_writer
+from syncd.store.feed import claiming, make_claim
+from syncd.store.migrate import open_writer
 
 
 def test_who_may_only_read_there_has_the_claim_made(shared_folder: Path, as_nobody: Callable[[], None]) -> None:

@@ -8,8 +8,8 @@ from threading import Event, Thread
 
 import pytest
 
-from syncd.store import opening
-from syncd.store.opening import Writer, open_writer
+from syncd.store import migrate
+from syncd.store.migrate import Writer, open_writer
 
 _BOUND = 1 << 20
 _ROW_BYTES = 300_000
@@ -18,7 +18,7 @@ _ROW_BYTES = 300_000
 @pytest.fixture
 def writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Writer]:
     """One whose log is long when it takes a megabyte."""
-    monkeypatch.setattr(opening, "LOG_BYTES", _BOUND)
+    monkeypatch.setattr(migrate, "LOG_BYTES", _BOUND)
     with open_writer(tmp_path / "syncd.db") as writer:
         yield writer
 
@@ -74,7 +74,7 @@ def test_readers_who_overlap_do_not_make_it_grow(writer: Writer) -> None:
 
 def test_a_reader_who_stays_is_waited_for_seldom(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     """One who reads for hours is waited for once for each megabyte, no oftener; when he is gone it is emptied."""
-    monkeypatch.setattr(opening, "_READERS_MS", 100)
+    monkeypatch.setattr(migrate, "_READERS_MS", 100)
     asked: list[str] = []
     writer.connection.set_trace_callback(lambda sql: asked.append(sql) if "wal_checkpoint" in sql else None)
     with closing(sqlite3.connect(writer.path, isolation_level=None)) as reader:

@@ -15,10 +15,9 @@ import pytest
 
 from syncd.core.times import render_time
 from syncd.errors import DatabaseError
-from syncd.store.errands import run_errand
-from syncd.store.migrate import Migration, find_copies, load_migrations, migrate
-from syncd.store.opening import open_writer
-from syncd.store.reading import connect_read_only
+from syncd.store.commands import run_store_command
+from syncd.store.database import connect_read_only
+from syncd.store.migrate import Migration, find_copies, load_migrations, migrate, open_writer
 
 GOOD = Migration(2, "CREATE TABLE added (x TEXT);\nUPDATE _counters SET value = 7;\n")
 BAD = Migration(2, "CREATE TABLE added (x TEXT);\nUPDATE _counters SET value = 7;\nINSERT INTO nowhere VALUES (1);\n")
@@ -27,7 +26,7 @@ NEVER_ENDS = """
 import sys
 from pathlib import Path
 from syncd.store.migrate import Migration, load_migrations
-from syncd.store.opening import open_writer
+from syncd.store.migrate import open_writer
 endless = (
     "CREATE TABLE added (x TEXT);\\nUPDATE _counters SET value = 7;\\n"
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n;\\n"
@@ -140,7 +139,7 @@ def test_old_copies_are_removed_and_young_ones_stay(path: Path) -> None:
             copy.touch()
             stamp = (now - timedelta(days=age)).timestamp()
             os.utime(copy, (stamp, stamp))
-        run_errand(writer.connection, "upkeep", {}, render_time(now))
+        run_store_command(writer.connection, "upkeep", {}, render_time(now))
     assert sorted(copy.name for copy in path.parent.glob("*.bak*")) == ["other.db.v1.bak", "syncd.db.v2.bak"]
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from syncd.core.model import Message
-from syncd.store.opening import Writer, open_writer
+from syncd.store.migrate import Writer, open_writer
 from syncd.store.rows import select, upsert
 
 FULL = Message(

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Table
 
 from syncd.core.model import Row
-from syncd.store.identity import APPLICATION_ID, SCHEMA_VERSION
+from syncd.store.database import APPLICATION_ID, SCHEMA_VERSION
 from syncd.store.migrate import load_migrations
-from syncd.store.own_tables import FailureRow
+from syncd.store.tables import FailureRow
 
 MIRRORED = {
     "conversations": "account id type bucket job_id proposal_id channel_name title updated_at last_message_id "

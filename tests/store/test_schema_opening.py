@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import DatabaseError, StoreTroubleError
-from syncd.store.migrate import load_migrations
-from syncd.store.opening import Writer, open_writer
-from syncd.store.reading import open_reader
+from syncd.store.database import open_reader
+from syncd.store.migrate import Writer, load_migrations, open_writer
 
 
 @pytest.fixture
@@ -183,7 +182,7 @@ def test_refuses_a_file_it_may_not_write(shared_folder: Path, as_nobody: Callabl
 
 def test_a_locked_database_is_trouble_that_passes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock that another process keeps is no fault of the file."""
-    for module in ("opening", "reading"):
+    for module in ("migrate", "database"):
         monkeypatch.setattr(f"syncd.store.{module}.BUSY_TIMEOUT_MS", 1)
     open_writer(path).close()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:

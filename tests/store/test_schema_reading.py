@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import DatabaseError, NoDatabaseError
-from syncd.store.opening import open_writer
-from syncd.store.reading import open_reader
+from syncd.store.database import open_reader
+from syncd.store.migrate import open_writer
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_odd_characters_in_the_path(tmp_path: Path) -> None:
 def test_reading_imports_nothing_heavy() -> None:
     """A reading command does not pay for the writer's libraries."""
     script = (
-        "import sys, syncd.store.reading; print({'sqlalchemy', 'sqlmodel', 'pydantic', 'httpx'} & sys.modules.keys())"
+        "import sys, syncd.store.database; print({'sqlalchemy', 'sqlmodel', 'pydantic', 'httpx'} & sys.modules.keys())"
     )
     child = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)  # noqa: S603 - our own words
     assert child.stdout == b"set()\n"

@@ -1,0 +1,342 @@
+"""One round over the chats of an account: what may end it, and what its workers have found so far."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from syncd.core.chats import (
+    ChatsUnchanged,
+    ListsRead,
+    RoundBegun,
+    RoundEnded,
+    SnapshotRead,
+    SubjectFailed,
+    SubjectMissing,
+    SubjectsRead,
+)
+from syncd.core.model import (
+    Doubtful,
+    Due,
+    Identity,
+    Instant,
+    NotModified,
+    Pace,
+    Snapshot,
+    Subject,
+    SubjectList,
+    Wanted,
+    parse_chat_id,
+)
+from syncd.core.observations import HeldAccount, Identified, Observation
+from syncd.core.times import seconds_between
+from syncd.engine.account import BaseMirror, PassEndedError, PollResult, check_place, measured, recorded_run
+from syncd.engine.requests import BasePass
+from syncd.errors import FetchError, NotFoundError, SyncdError, UnreachableError
+from syncd.protocols import SnapshotSource
+
+_T = TypeVar("_T")
+
+_MOST_IN_A_ROW = 5  # chats that the server failed on, one after the other: it is time to ask whether it is the server
+
+
+@dataclass(slots=True, kw_only=True)
+class SnapshotMirror(BaseMirror):
+    """An account whose source answers with whole chats."""
+
+    source: SnapshotSource
+    wanted: Wanted
+
+
+class ChatPass(BasePass):
+    """What the workers of one round share.
+
+    A chat's failure is its own only if the server is well: until that is known, it is kept here, not in the database.
+    """
+
+    def __init__(self, mirror: SnapshotMirror) -> None:
+        super().__init__(mirror)
+        self.mirror = mirror
+        self.pace = Pace(poll_seconds=mirror.policy.poll_seconds, idle_seconds=mirror.policy.idle_seconds)
+        self.changed = 0
+        self.answered = 0
+        self.unchanged: list[str] = []
+        self._failed: list[tuple[str, str, FetchError]] = []
+        self._is_well = False
+
+    @property
+    def now(self) -> Instant:
+        """The wall clock's time."""
+        return self.mirror.clock.now()
+
+    async def apply(self, observation: Observation) -> object:
+        """Commit an observation; the planner's answer."""
+        answer: object = await self.mirror.store.apply(observation)
+        return answer
+
+    async def each(self, items: Iterable[_T], work: Callable[[_T], Awaitable[None]]) -> None:
+        """Do the work for each item, so many at once as the account may ask; PassEndedError when the round is over."""
+        left = deque(items)
+
+        async def labour() -> None:
+            while left and self.trouble is None:
+                item = left.popleft()
+                try:
+                    await work(item)
+                except SyncdError as error:
+                    self.end(error.trouble if isinstance(error, PassEndedError) else error)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(len(left), self.mirror.policy.concurrency)):
+                group.create_task(labour())
+        if self.trouble is not None:
+            raise PassEndedError(self.trouble)
+
+    async def make_sure_it_is_well(self) -> None:
+        """Believe a 404 only where the server still answers what it must; asked once a round."""
+        if not self._is_well:
+            await self.probe()
+
+    async def probe(self) -> None:
+        """Ask what the server must answer whatever it holds; where it does not, the round is over."""
+        try:
+            await self.ask(self.mirror.source.fetch_jobs)
+        except FetchError as error:
+            raise self.end(error) from None
+        self._is_well = True
+
+    def note_well(self) -> None:
+        """The server has just answered what it must."""
+        self._is_well = True
+
+    async def doubt(self, kind: str, subject_id: str, error: FetchError) -> None:
+        """Keep a failure until it is known whose it is; many in a row are the server's, unless it answers otherwise."""
+        self._failed.append((kind, subject_id, error))
+        self._in_a_row += 1
+        if self._in_a_row < _MOST_IN_A_ROW:
+            return
+        if isinstance(error, UnreachableError) and error.status is None:
+            raise self.end(error)
+        await self.probe()
+
+    async def write_failures(self) -> None:
+        """Put off what failed while other things went well, with the reason, in the database and in the log."""
+        if self._failed and self.answered == 0:
+            await self.probe()
+        mirror = self.mirror
+        for kind, subject_id, error in self._failed:
+            failed = SubjectFailed(
+                account=mirror.account,
+                now=self.now,
+                kind=kind,
+                subject_id=subject_id,
+                reason=error.reason,
+                request_id=error.request_id,
+            )
+            await self.apply(failed)
+            mirror.log(
+                "failure",
+                level="warning",
+                kind=kind,
+                subject_id=subject_id,
+                reason=error.reason,
+                request_id=error.request_id,
+            )
+
+    async def write_unchanged(self) -> None:
+        """Let the chats rest that answered 304, all in one transaction."""
+        if self.unchanged:
+            ids, self.unchanged = tuple(self.unchanged), []
+            await self.apply(
+                ChatsUnchanged(account=self.mirror.account, now=self.now, conversation_ids=ids, pace=self.pace)
+            )
+
+
+# Which jobs and candidates there are, and so which chats.
+
+
+async def read_lists(sync_pass: ChatPass, held: HeldAccount) -> None:
+    """Read every list, take up the chats it shows, and ask for those that are held and not listed."""
+    mirror = sync_pass.mirror
+    jobs = await sync_pass.ask(mirror.source.fetch_jobs)
+    sync_pass.note_well()
+    if held.account is not None and held.account.first_started_at is None:
+        nobody = Identity(user_id=None, scopes=None, server_time=jobs.server_time)
+        await sync_pass.apply(Identified(account=mirror.account, now=sync_pass.now, identity=nobody))
+    listed = await _note(sync_pass, jobs)
+    unread: set[str] = set()
+    if mirror.wanted.candidates is None:
+        await sync_pass.each(jobs.subjects, lambda job: _read_candidates(sync_pass, job, listed, unread))
+    read = ListsRead(
+        account=mirror.account,
+        now=sync_pass.now,
+        wanted=mirror.wanted,
+        listed=frozenset(listed),
+        unread_jobs=frozenset(unread),
+        server_time=jobs.server_time,
+    )
+    unlisted: tuple[str, ...] = await mirror.store.apply(read)
+    await sync_pass.each(unlisted, lambda conversation_id: _ask_for(sync_pass, conversation_id))
+
+
+async def _note(sync_pass: ChatPass, subject_list: SubjectList, list_of: str | None = None) -> set[str]:
+    """Store what a list names; the chats in it that are mirrored."""
+    mirror = sync_pass.mirror
+    ids = {subject.conversation_id for subject in subject_list.subjects}
+    chats = frozenset(id_ for id_ in ids if mirror.wanted.includes(id_))
+    await sync_pass.apply(
+        SubjectsRead(
+            account=mirror.account, now=sync_pass.now, subjects=subject_list.subjects, chats=chats, list_of=list_of
+        )
+    )
+    return set(chats)
+
+
+async def _read_candidates(sync_pass: ChatPass, job: Subject, listed: set[str], unread: set[str]) -> None:
+    source, job_id = sync_pass.mirror.source, job.row.id
+    try:
+        subject_list = await sync_pass.ask(lambda: source.fetch_candidates(job_id))
+    except FetchError as error:
+        unread.add(job_id)
+        await sync_pass.doubt("candidates", job_id, error)
+    else:
+        listed |= await _note(sync_pass, subject_list, list_of=job_id)
+
+
+async def _ask_for(sync_pass: ChatPass, conversation_id: str) -> None:
+    try:
+        await exists(sync_pass, conversation_id)
+    except FetchError as error:
+        await sync_pass.doubt("conversation", conversation_id, error)
+
+
+# One chat: ask whether it has changed, compare it if so, and ask its subject what an empty answer means.
+
+
+async def look_at(sync_pass: ChatPass, due: Due) -> None:
+    """Bring one chat up to date; what can't be had is kept as a failure."""
+    id_ = due.conversation_id
+    try:
+        if not due.ask_subject or await exists(sync_pass, id_):
+            await _read_chat(sync_pass, due)
+    except FetchError as error:
+        await sync_pass.doubt("conversation", id_, error)
+    sync_pass.mirror.tally.done += 1
+
+
+async def exists(sync_pass: ChatPass, conversation_id: str) -> bool:
+    """Whether the chat's subject is there, by its own answer; what that tells is stored."""
+    mirror = sync_pass.mirror
+    kind, id_ = parse_chat_id(conversation_id)
+    fetch = mirror.source.fetch_job if kind == "job" else mirror.source.fetch_candidate
+    try:
+        subject = await sync_pass.ask(lambda: fetch(id_))
+    except NotFoundError as error:
+        await sync_pass.make_sure_it_is_well()
+        missing = SubjectMissing(
+            account=mirror.account, now=sync_pass.now, conversation_id=conversation_id, pace=sync_pass.pace
+        )
+        if not await sync_pass.apply(missing):  # there never was such a job or candidate, yet it is configured
+            await sync_pass.doubt("conversation", conversation_id, error)
+        sync_pass.answered += 1
+        return False
+    sync_pass.answered += 1
+    chats = frozenset({conversation_id})
+    await sync_pass.apply(
+        SubjectsRead(account=mirror.account, now=sync_pass.now, subjects=(subject,), chats=chats, single=True)
+    )
+    return True
+
+
+async def _read_chat(sync_pass: ChatPass, due: Due) -> None:
+    source, id_ = sync_pass.mirror.source, due.conversation_id
+    kind, subject_id = parse_chat_id(id_)
+    try:
+        answer = await sync_pass.ask(lambda: source.fetch_chat(kind, subject_id, due.etag))
+    except NotFoundError:  # not what this server says, but what its documents do
+        if await exists(sync_pass, id_):
+            raise
+        return
+    sync_pass.answered += 1
+    if isinstance(answer, NotModified):
+        sync_pass.unchanged.append(id_)
+    elif isinstance(await _compare(sync_pass, id_, answer, confirmed=False), Doubtful) and await exists(sync_pass, id_):
+        await _compare(sync_pass, id_, answer, confirmed=True)
+
+
+async def _compare(sync_pass: ChatPass, conversation_id: str, snapshot: Snapshot, *, confirmed: bool) -> object:
+    read = SnapshotRead(
+        account=sync_pass.mirror.account,
+        now=sync_pass.now,
+        conversation_id=conversation_id,
+        snapshot=snapshot,
+        pace=sync_pass.pace,
+        confirmed=confirmed,
+    )
+    answer = await sync_pass.apply(read)
+    sync_pass.changed += answer is True
+    sync_pass.mirror.tally.messages += len(snapshot.messages)
+    return answer
+
+
+# The story of one poll over whole chats: which are there, which are due, look at each, and believe what is missing.
+
+
+_LISTS_SECONDS = 600.0  # how often it is asked which jobs and candidates there are
+
+
+async def poll_snapshot(mirror: SnapshotMirror, *, full: bool = False, manual: bool = False) -> PollResult:
+    """One poll over every chat that is due, or over all of them when `full` or `manual`.
+
+    Never raises for the server's or the disk's troubles, but says them in its Outcome.
+    """
+    return await measured(mirror, lambda: _look(ChatPass(mirror), full=full, manual=manual))
+
+
+async def _look(sync_pass: ChatPass, *, full: bool, manual: bool) -> bool:
+    mirror = sync_pass.mirror
+    check_place(mirror)
+    await sync_pass.gate.resume()
+    held = await mirror.store.fetch_account(mirror.account)
+    first = held.account is not None and held.account.complete_since is None
+    compare = not first and (full or _is_reconcile_due(mirror, held))
+    kind = "first_pass" if first else "reconcile" if compare else "sync" if manual else None
+    async with recorded_run(mirror, kind):
+        if first or compare or manual or _are_lists_due(mirror, held):
+            await read_lists(sync_pass, held)
+        await _look_at_chats(sync_pass, held, everything=compare or manual, afresh=compare)
+    return sync_pass.changed > 0
+
+
+def _is_reconcile_due(mirror: SnapshotMirror, held: HeldAccount) -> bool:
+    last = held.account.last_reconciled_at if held.account is not None else None
+    due = last is not None and seconds_between(last, mirror.clock.now()) >= mirror.policy.reconcile_seconds
+    return due or held.account_checkpoint.reconciling_since is not None
+
+
+def _are_lists_due(mirror: SnapshotMirror, held: HeldAccount) -> bool:
+    last = held.account_checkpoint.discovered_at
+    return last is None or seconds_between(last, mirror.clock.now()) >= _LISTS_SECONDS
+
+
+async def _look_at_chats(sync_pass: ChatPass, held: HeldAccount, *, everything: bool, afresh: bool) -> None:
+    """Look at each chat that is due, then say what of the failures and the losses is to be believed."""
+    mirror = sync_pass.mirror
+    begun = RoundBegun(
+        account=mirror.account, now=sync_pass.now, wanted=mirror.wanted, everything=everything, afresh=afresh
+    )
+    due: Sequence[Due] = await mirror.store.apply(begun)
+    if held.account_checkpoint.trouble and not due:
+        await sync_pass.probe()  # a round that asks nothing must not end an outage
+    await _look_at_each(sync_pass, due)
+    await sync_pass.write_failures()
+    await sync_pass.apply(RoundEnded(account=mirror.account, now=sync_pass.now, compared=afresh))
+
+
+async def _look_at_each(sync_pass: ChatPass, due: Sequence[Due]) -> None:
+    sync_pass.mirror.tally.conversations, sync_pass.mirror.tally.listed = len(due), True
+    try:
+        await sync_pass.each(due, lambda chat: look_at(sync_pass, chat))
+    finally:
+        await sync_pass.write_unchanged()
