@@ -21,6 +21,7 @@ from syncd.core.model import (
     Row,
     Snapshot,
     Subject,
+    Unreadable,
     Wanted,
 )
 from syncd.core.observations import Failed, Observation
@@ -104,6 +105,7 @@ class SubjectsRead(Observation, frozen=True, kw_only=True):
     chats: frozenset[str]
     single: bool = False
     list_of: str | None = None
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class ListsRead(Observation, frozen=True, kw_only=True):
@@ -303,11 +305,13 @@ def plan_snapshot(held: HeldChat, read: SnapshotRead) -> Plan:
         return Plan(answer=False)
     live = {m.id: m for m in held.messages.values() if m.gone_at is None and m.conversation_id == conversation.id}
     came = {message.id: message for message in read.snapshot.messages}
-    if not came and live and not read.confirmed:
+    unreadable = {one.subject_id for one in read.snapshot.unreadable}
+    if not came and not unreadable and live and not read.confirmed:
         return Plan(answer=Doubtful())
     compared = compare(held.messages, read.snapshot.messages)
-    missing = tuple(id_ for id_ in live if id_ not in came)
-    row = with_last(conversation, (*came.values(), *(live[id_] for id_ in missing)))
+    left = tuple(id_ for id_ in live if id_ not in came)
+    missing = tuple(id_ for id_ in left if id_ not in unreadable)
+    row = with_last(conversation, (*came.values(), *(live[id_] for id_ in left)))
     differs = bool(compared.new or compared.changed or missing)
     return Plan(
         rows=(*compared.new, *compared.changed, *(() if row == conversation else (row,))),
@@ -315,7 +319,7 @@ def plan_snapshot(held: HeldChat, read: SnapshotRead) -> Plan:
         events=tuple(_events(compared, chat, read)),
         chats=((conversation.id, _looked_at(chat, read, row, busy=differs)),),
         suspects=tuple(("message", id_, conversation.id) for id_ in missing if id_ not in held.suspects),
-        unsuspect=tuple(("message", id_) for id_ in came if id_ in held.suspects),
+        unsuspect=tuple(("message", id_) for id_ in (*came, *unreadable) if id_ in held.suspects),
         recovered=() if held.failure is None else (("conversation", conversation.id),),
         answer=differs,
     )

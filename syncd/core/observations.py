@@ -15,6 +15,7 @@ from syncd.core.model import (
     Proposal,
     ProposalWithCandidate,
     Transcript,
+    Unreadable,
 )
 from syncd.core.plan import Account, AccountCheckpoint, Failure, PendingTask, PollCost
 from syncd.core.walk import ConversationCheckpoint, Fresh, Walk
@@ -59,6 +60,7 @@ class Entries(Observation, frozen=True, kw_only=True):
 
     entries: tuple[Conversation, ...]
     server_time: Instant
+    unreadable: tuple[Unreadable, ...] = ()
     reconcile: bool = False
     seen_before: int = 0
     spread: float = 0.0
@@ -70,17 +72,20 @@ class UnreadList(Observation, frozen=True, kw_only=True):
     entries: tuple[Conversation, ...]
     complete: bool
     server_time: Instant
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class ListWalked(Observation, frozen=True, kw_only=True):
     """The list was walked down to the mark.
 
-    `head` is its newest `updated_at`, as seen before the walk. `listed`: every id, if the walk was whole.
+    `head` is its newest `updated_at`, as seen before the walk. `listed`: every id, if the walk was whole. `met`: what of
+    it could not be read, if it went to the list's end.
     """
 
     head: Instant | None
     server_time: Instant
     listed: frozenset[str] | None = None
+    met: frozenset[str] | None = None
 
 
 class CheckDue(Observation, frozen=True, kw_only=True):
@@ -140,10 +145,29 @@ class ProposalMissing(Observation, frozen=True, kw_only=True):
 
 
 class JobsRead(Observation, frozen=True, kw_only=True):
-    """A page of the owner's jobs; `whole`: all of them were read, and nothing failed."""
+    """A page of the owner's jobs; `whole`: all of them were read, and nothing failed.
+
+    `met`: what of them could not be read, if they were read to their end.
+    """
 
     jobs: tuple[Job, ...]
     whole: bool = False
+    unreadable: tuple[Unreadable, ...] = ()
+    met: frozenset[str] | None = None
+
+
+class ProposalsListed(Observation, frozen=True, kw_only=True):
+    """What of a page of a job's proposals could not be read; `met`: what of all its pages, if this is their end."""
+
+    job_id: str
+    unreadable: tuple[Unreadable, ...] = ()
+    met: frozenset[str] | None = None
+
+
+class ListingDue(Observation, frozen=True, kw_only=True):
+    """It is time to read a listing again, as some of it could not be read."""
+
+    listing: str
 
 
 class FeedRead(Observation, frozen=True, kw_only=True):

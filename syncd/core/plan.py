@@ -144,7 +144,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     `forget_cursors`: those of every conversation are another viewer's. `met`: messages of the conversation in
     `checkpoints` that a comparison has met so far; `forget_met`: the conversation whose comparison begins anew.
     `completed`: kind, subject and version of tasks. `recovered`: kind and subject of failures that are over.
-    `suspects`: kind, subject, conversation.
+    `suspects`: kind, subject, conversation. `set_aside`: listing, kind and subject of entries that can't be read.
     """
 
     rows: tuple[Row, ...] = ()
@@ -156,6 +156,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     completed: tuple[tuple[str, str, int], ...] = ()
     failures: tuple[Failure, ...] = ()
     recovered: tuple[tuple[str, str], ...] = ()
+    set_aside: tuple[tuple[str, str, str], ...] = ()
     forget_cursors: bool = False
     met: tuple[str, ...] = ()
     forget_met: str | None = None

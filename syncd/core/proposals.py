@@ -115,7 +115,7 @@ def plan_transcript(held: HeldProposal, read: TranscriptRead) -> Plan:
     """Store the latest interview; messages of the one it replaces are no longer there."""
     interview, came = read.transcript.interview, {message.id: message for message in read.transcript.messages}
     rows: list[Row] = [message for id_, message in came.items() if held.messages.get(id_) != message]
-    rows += _gone_messages(held, came, read.now)
+    rows += _gone_messages(held, {*came, *(one.subject_id for one in read.transcript.unreadable)}, read.now)
     if interview != held.interview:
         rows.append(interview)
     return Plan(
@@ -126,7 +126,7 @@ def plan_transcript(held: HeldProposal, read: TranscriptRead) -> Plan:
     )
 
 
-def _gone_messages(held: HeldProposal, came: dict[str, InterviewMessage], now: Instant) -> list[InterviewMessage]:
+def _gone_messages(held: HeldProposal, came: set[str], now: Instant) -> list[InterviewMessage]:
     return [
         replace(message, gone_at=now)
         for id_, message in held.messages.items()
@@ -162,7 +162,7 @@ def plan_interview_missing(held: HeldProposal, missing: InterviewMissing) -> Pla
         )
         rows: tuple[Row, ...] = (
             replace(held.interview, gone_at=missing.now),
-            *_gone_messages(held, {}, missing.now),
+            *_gone_messages(held, set(), missing.now),
         )
         return Plan(rows=rows, events=(event,), completed=_completed(held))
     if held.proposal is None or not held.proposal.transcript_available or held.pending is None:

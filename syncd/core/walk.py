@@ -16,7 +16,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from syncd.core.model import Conversation, Instant, Key, Page
+from syncd.core.model import NOWHERE, Conversation, Instant, Key, Page
 
 Direction = Literal["older", "newer"]
 Goal = Literal["fill", "start", "join", "explain"]
@@ -113,10 +113,9 @@ class Trail:
         """Note that `asked` brought `page`; whether its next cursor leads on."""
         if asked is not None:
             self._cursors.add(asked)
-        ids = frozenset(message.id for message in page.messages)
-        fresh = bool(ids - self._ids)
-        self._ids = ids
-        return fresh and page.next_cursor is not None and page.next_cursor not in self._cursors
+        fresh = bool(page.ids - self._ids)
+        self._ids = page.ids
+        return fresh and page.next_cursor not in (None, NOWHERE) and page.next_cursor not in self._cursors
 
 
 # Where a walk begins, where it goes on, and what its end proves. Pure: thread in, thread out.
@@ -149,6 +148,16 @@ class _Sight(Struct, frozen=True, kw_only=True):
     last: Key | None
     leads_on: bool
 
+    @property
+    def is_last_unreadable(self) -> bool:
+        """Whether the page has the last message, which can't be read."""
+        return any(one.subject_id == self.last_id for one in self.page.unreadable)
+
+    @property
+    def next_cursor(self) -> str | None:
+        """The cursor to go on from one day, if there is one."""
+        return None if self.page.next_cursor == NOWHERE else self.page.next_cursor
+
 
 def begin(
     checkpoint: ConversationCheckpoint, reason: Reason, entry: Conversation, last: Key | None, change_id: int
@@ -164,6 +173,11 @@ def begin(
     return None if walk is None else replace(walk, sought=identify(entry))
 
 
+def is_empty(entry: Conversation) -> bool:
+    """Whether the entry says that there is no message; a last one whose id can't be kept has a time all the same."""
+    return entry.last_message_id is None and entry.last_message_at is None
+
+
 def identify(entry: Conversation) -> tuple[str | None, Instant | None]:
     """What tells an entry of the list from a later one of the same conversation."""
     return (entry.last_message_id, entry.updated_at)
@@ -174,7 +188,7 @@ def _choose(
 ) -> Walk | None:
     if reason.verify:
         return Walk(direction="newer", goal="fill", verify=True, since=change_id)
-    if entry.last_message_id is None and reason.want is None:
+    if is_empty(entry) and reason.want is None:
         return None  # an empty conversation: there is nothing to ask for
     if checkpoint.whole_since is None:
         return Walk(direction="newer", goal="fill")
@@ -232,14 +246,14 @@ def advance(
 
 
 def _forwards(checkpoint: ConversationCheckpoint, walk: Walk, sight: _Sight) -> Reached:
-    short = len(sight.places) < sight.page.limit
+    short = sight.page.is_short
     if walk.cursor is None:
         start = _start_proof(sight)
         joined = start != "unknown" or (checkpoint.whole_since is not None and _touches(checkpoint, sight.places))
         walk = replace(walk, start=start, joined=joined)
     checkpoint = replace(
         checkpoint,
-        tail_cursor=(walk.joined and sight.page.next_cursor) or checkpoint.tail_cursor,  # never a cursor above a gap
+        tail_cursor=(walk.joined and sight.next_cursor) or checkpoint.tail_cursor,  # never a cursor above a gap
         paged=checkpoint.paged or walk.cursor is not None or not short,
         top=_highest(checkpoint.top, walk.high) if walk.joined else checkpoint.top,
     )
@@ -269,6 +283,8 @@ def _goal_backwards(checkpoint: ConversationCheckpoint, walk: Walk, *, reached: 
 def _is_reached(checkpoint: ConversationCheckpoint, walk: Walk, sight: _Sight) -> bool:
     """Whether the walk has come to the list's last message; a comparison has to meet it itself."""
     if sight.last_id is None:
+        return not sight.leads_on  # there may be a last one that has no name
+    if sight.is_last_unreadable:
         return True
     run = (walk.high,) if walk.verify else (walk.high, checkpoint.top)
     return sight.last is not None and any(place is not None and sight.last <= place for place in run)
@@ -282,12 +298,12 @@ def _start_proof(sight: _Sight) -> StartProof:
     apart.
     """
     page, last = sight.page, sight.last
-    if len(sight.places) < page.limit:
-        return "proved"
+    if page.is_short:
+        return "unknown" if page.next_cursor == NOWHERE else "proved"
     beyond = (
         sight.last_id is not None
-        and all(message.id != sight.last_id for message in page.messages)
-        and (last is None or last > sight.places[-1])
+        and sight.last_id not in page.ids
+        and (last is None or (bool(sight.places) and last > sight.places[-1]))
     )
     return "assumed" if page.next_cursor is not None and beyond else "unknown"
 
@@ -306,16 +322,17 @@ def _turned(walk: Walk, goal: Goal, last_id: str | None) -> Walk:
 
 
 def _backwards(checkpoint: ConversationCheckpoint, walk: Walk, sight: _Sight) -> Reached:
-    short = len(sight.places) < sight.page.limit
+    short = sight.page.is_short and sight.page.next_cursor != NOWHERE
     # Nothing is older than an empty page, nor than a short one whose cursor leads back to itself.
-    at_start = sight.page.next_cursor is None or not sight.places or (short and not sight.leads_on)
+    at_start = sight.page.next_cursor is None or not sight.page.ids or (short and not sight.leads_on)
     touched = checkpoint.whole_since is not None and _touches(checkpoint, sight.places)
     if at_start or touched:
         checkpoint = replace(checkpoint, top=_highest(checkpoint.top, walk.high))
     if at_start:
         checkpoint = replace(checkpoint, walk=None, paged=checkpoint.paged or walk.cursor is not None)
         # an answer without any message, where the list names a last one, proves nothing
-        return Reached(checkpoint=checkpoint, closed=sight.last_id is None or walk.high is not None)
+        met = walk.high is not None or bool(sight.page.ids)
+        return Reached(checkpoint=checkpoint, closed=sight.last_id is None or met)
     checkpoint = replace(checkpoint, paged=True)
     if not sight.leads_on:
         return Reached(checkpoint=replace(checkpoint, walk=None), stuck=True)

@@ -187,7 +187,12 @@ async def _note(sync_pass: ChatPass, subject_list: SubjectList, list_of: str | N
     chats = frozenset(id_ for id_ in ids if mirror.wanted.includes(id_))
     await sync_pass.apply(
         SubjectsRead(
-            account=mirror.account, now=sync_pass.now, subjects=subject_list.subjects, chats=chats, list_of=list_of
+            account=mirror.account,
+            now=sync_pass.now,
+            subjects=subject_list.subjects,
+            chats=chats,
+            list_of=list_of,
+            unreadable=subject_list.unreadable,
         )
     )
     return set(chats)

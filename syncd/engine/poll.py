@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from syncd.core.listing import Signals, newest
-from syncd.core.model import Change, EntryPage, Instant
+from syncd.core.model import NOWHERE, Change, EntryPage, Instant
 from syncd.core.observations import (
     Entries,
     FeedRead,
@@ -39,6 +39,7 @@ class _Descent:
     cursor: str | None = None
     cursors: set[str] = field(default_factory=set)
     listed: set[str] = field(default_factory=set)
+    unreadable: set[str] = field(default_factory=set)
     head: Instant | None = None
     head_time: Instant | None = None
     pages: int = 0
@@ -55,11 +56,14 @@ class _Descent:
         self.reached = signals.done
         self.changed = bool(signals.pending) if page.entries else self.changed
         self.listed.update(entry.id for entry in page.entries)
+        self.unreadable.update(one.subject_id for one in page.unreadable)
         self.cursor = page.next_cursor
 
     def leads_on(self, page: EntryPage) -> bool:
         """Whether the page's cursor leads anywhere; one that was there before does not."""
-        if self.cursor is None or self.cursor in self.cursors or not page.entries:
+        if self.cursor is None or self.cursor in self.cursors:
+            return False
+        if self.cursor == NOWHERE or not (page.entries or page.unreadable):
             return False
         self.cursors.add(self.cursor)
         return True
@@ -113,6 +117,7 @@ async def _store_page(
         now=mirror.clock.now(),
         entries=page.entries,
         server_time=page.server_time,
+        unreadable=page.unreadable,
         reconcile=reconcile,
         seen_before=len(descent.listed),
         spread=0.0 if whole else _SPREAD_SECONDS,
@@ -136,6 +141,7 @@ async def _finish(sync_pass: SyncPass, descent: _Descent, *, whole: bool, reconc
         head=descent.head if finished else None,
         server_time=descent.head_time,
         listed=frozenset(descent.listed) if reconcile and ended else None,
+        met=frozenset(descent.unreadable) if ended else None,
     )
     await mirror.store.apply(walked)
 
@@ -161,8 +167,9 @@ async def read_unread(sync_pass: SyncPass, worklist: Worklist) -> None:
         account=mirror.account,
         now=mirror.clock.now(),
         entries=page.entries,
-        complete=page.next_cursor is None,
+        complete=page.next_cursor is None and not page.unreadable,
         server_time=page.server_time,
+        unreadable=page.unreadable,
     )
     signals: Signals = await mirror.store.apply(observed)
     sync_pass.walks.update(signals.walks)

@@ -6,8 +6,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
-from syncd.core.model import JobPage, ProposalPage
-from syncd.core.observations import InterviewMissing, JobsRead, Overdue, ProposalMissing, ProposalRead, TranscriptRead
+from syncd.core.model import NOWHERE, JobPage, ProposalPage
+from syncd.core.observations import (
+    InterviewMissing,
+    JobsRead,
+    ListingDue,
+    Overdue,
+    ProposalMissing,
+    ProposalRead,
+    ProposalsListed,
+    TranscriptRead,
+)
 from syncd.engine.account import PassEndedError
 from syncd.engine.conversation import walk_conversation
 from syncd.engine.requests import SyncPass
@@ -22,9 +31,13 @@ async def read_jobs(sync_pass: SyncPass) -> None:
     if not mirror.may("jobs:read"):
         return
     failures: list[FetchError] = []
+    met: set[str] = set()
     try:
         async for page in _pages(sync_pass, mirror.source.fetch_jobs):
-            await mirror.store.apply(JobsRead(account=mirror.account, now=mirror.clock.now(), jobs=page.jobs))
+            await mirror.store.apply(
+                JobsRead(account=mirror.account, now=mirror.clock.now(), jobs=page.jobs, unreadable=page.unreadable)
+            )
+            met.update(one.subject_id for one in page.unreadable)
             if mirror.policy.every_proposal and mirror.may("proposals:read"):
                 failures += [error for job in page.jobs if (error := await _read_proposals(sync_pass, job.id))]
     except FetchError as failed:
@@ -33,14 +46,27 @@ async def read_jobs(sync_pass: SyncPass) -> None:
         await sync_pass.fail("jobs", "mine", first.reason, first.request_id)
         sync_pass.weigh(first)
     if not failures:
-        await mirror.store.apply(JobsRead(account=mirror.account, now=mirror.clock.now(), jobs=(), whole=True))
+        await mirror.store.apply(JobsRead(account=mirror.account, now=mirror.clock.now(), jobs=(), whole=True, met=frozenset(met)))
 
 
 async def _read_proposals(sync_pass: SyncPass, job_id: str) -> FetchError | None:
     """Read all proposals of one job; what went wrong."""
     mirror = sync_pass.mirror
+    met: set[str] = set()
     try:
         async for page in _pages(sync_pass, partial(mirror.source.fetch_job_proposals, job_id)):
+            met.update(one.subject_id for one in page.unreadable)
+            if page.unreadable or page.next_cursor is None:
+                end = frozenset(met) if page.next_cursor is None else None
+                await mirror.store.apply(
+                    ProposalsListed(
+                        account=mirror.account,
+                        now=mirror.clock.now(),
+                        job_id=job_id,
+                        unreadable=page.unreadable,
+                        met=end,
+                    )
+                )
             for with_candidate in page.proposals:
                 await mirror.store.apply(
                     ProposalRead(account=mirror.account, now=mirror.clock.now(), with_candidate=with_candidate)
@@ -52,7 +78,7 @@ async def _read_proposals(sync_pass: SyncPass, job_id: str) -> FetchError | None
 
 async def _pages(sync_pass: SyncPass, fetch: Callable[[str | None], Awaitable[_P]]) -> AsyncIterator[_P]:
     """Every page from the first, until the cursor is null or one that was there before."""
-    cursor, cursors = None, set[str | None]()
+    cursor, cursors = None, {NOWHERE}
     while cursor not in cursors:
         cursors.add(cursor)
         page = await sync_pass.ask(partial(fetch, cursor))
@@ -67,7 +93,7 @@ Task = tuple[str, str]
 
 _LOOKERS_PER_REQUEST = 8  # while some wait for their pages to be on disk, the next ones' requests are in flight
 
-_ORDER = ("conversation", "overdue", "proposal", "interview", "jobs")
+_ORDER = ("listing", "conversation", "overdue", "proposal", "interview", "jobs")
 
 
 class Worklist:
@@ -200,6 +226,9 @@ async def _check(sync_pass: SyncPass, task: Task) -> None:
         await _look_whether_overdue(sync_pass, subject_id)
     elif kind == "proposal":
         await _fetched(sync_pass, task, _read_proposal)
+    elif kind == "listing":
+        mirror = sync_pass.mirror
+        await mirror.store.apply(ListingDue(account=mirror.account, now=mirror.clock.now(), listing=subject_id))
     elif kind == "jobs":
         await read_jobs(sync_pass)
     else:

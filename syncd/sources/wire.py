@@ -3,9 +3,10 @@
 import math
 import re
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from typing import Any, Final, TypeVar
 
-from syncd.core.model import Instant
+from syncd.core.model import NOWHERE, Instant, Unreadable
 from syncd.core.times import parse_time
 from syncd.errors import ProtocolError
 from syncd.sources.json_text import render_json
@@ -32,22 +33,28 @@ class Fields:
 
     def __init__(self, body: Any, what: str) -> None:
         """`what` names the object in errors ("a message"); raises ProtocolError where the body is no object."""
-        if type(body) is not dict:
+        if not isinstance(body, dict):
             raise shape_error(f"{what} that is no object")
         self.what = what
         self.rest: dict[str, Any] = body.copy()
 
     def id(self, name: str = "id") -> str:
-        """The field that names the object; raises ProtocolError where there is none."""
+        """The field that names the object; raises ProtocolError where there is none that can be kept."""
         value = self.key(name)
-        if not value:
+        if value:
+            return value
+        if self.rest.get(name) is None:
             raise shape_error(f"{self.what} without {name}")
-        return value
+        raise shape_error(f"{self.what} whose {name} is neither a text without NUL nor a whole number of 64 bits")
 
     def key(self, name: str) -> str | None:
-        """Another object's id; integers become text."""
+        """Another object's id; integers become text.
+
+        A text with NUL, or with half a surrogate pair, is no id: SQLite calls what its functions make of NUL undefined
+        (https://sqlite.org/nulinstr.html), PostgreSQL has no room for it, and neither can be asked for in an address.
+        """
         value = self.rest.pop(name, None)
-        if value is None or type(value) is str:
+        if value is None or (type(value) is str and "\0" not in value):
             return value
         if type(value) is int and -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
             return str(value)
@@ -59,6 +66,8 @@ class Fields:
         value = self.rest.pop(name, None)
         if value is None or type(value) is str:
             return value
+        if isinstance(value, str):  # one that was mended
+            return str(value)
         self.rest[name] = value
         return None
 
@@ -132,9 +141,65 @@ def render_extra(rest: dict[str, Any]) -> str:
         raise shape_error("an object that can't be written as JSON again") from None
 
 
+class ShapeError(ProtocolError):
+    """JSON of a shape that no document describes; `found` says what it is."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"the server sent {found}: this version of syncd can't read it", reason="shape")
+        self.found = found
+
+
 def shape_error(found: str) -> ProtocolError:
     """The error for JSON of a shape that no document describes."""
-    return ProtocolError(f"the server sent {found}: this version of syncd can't read it", reason="shape")
+    return ShapeError(found)
+
+
+def parse_each(
+    items: Sequence[Any],
+    parse: Callable[[Any], T],
+    kind: str,
+    listing: str,
+    name: Callable[[str], str] = str,
+) -> tuple[list[T], tuple[Unreadable, ...]]:
+    """What the entries of a list say, and those that can't be read: one bad entry takes no other with it.
+
+    `listing` names the list; `name` makes of an entry's id what the mirror calls it.
+    """
+    entries: list[T] = []
+    unreadable: dict[str, Unreadable] = {}
+    for item in items:
+        try:
+            if _is_odd(item):
+                raise shape_error(f"a {kind.replace('_', ' ')} with a number that is not finite, or nested too deeply")
+            entries.append(parse(item))
+        except ShapeError as error:
+            one = _set_aside(item, error.found, kind, listing, name)
+            unreadable[one.subject_id] = one
+    return entries, tuple(unreadable.values())
+
+
+def _set_aside(item: Any, found: str, kind: str, listing: str, name: Callable[[str], str]) -> Unreadable:
+    id_ = Fields(item, kind).key("id") if isinstance(item, dict) else None
+    if id_:
+        return Unreadable(kind=kind, subject_id=name(id_), reason=found)
+    # An id that can't be kept is the same wherever its entry comes; without any, the entry itself has to tell.
+    what = (item.get("id") or item) if isinstance(item, dict) else item
+    digest = blake2b(repr(what).encode(errors="backslashreplace"), digest_size=8).hexdigest()
+    return Unreadable(kind=kind, subject_id=f"{listing}#{digest}", reason=found)
+
+
+def _is_odd(value: Any) -> bool:
+    """Whether a number that no JSON has stands anywhere in it; only the slow reader of JSON lets one pass."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if type(one) is dict:
+            left.extend(one.values())
+        elif type(one) is list:
+            left.extend(one)
+        elif type(one) is float and not math.isfinite(one):
+            return True
+    return False
 
 
 def parse_list(body: Any, names: Sequence[str]) -> list[Any]:
@@ -152,13 +217,16 @@ def parse_list(body: Any, names: Sequence[str]) -> list[Any]:
 
 
 def parse_cursor(body: Any, name: str = "nextCursor") -> str | None:
-    """The bookmark of the next page; None, absent and "" mean the end; a number is sent back as its text."""
+    """The bookmark of the next page; None, absent, false and "" mean the end; a number is sent back as its text.
+
+    Anything else is no bookmark, and no end either: NOWHERE.
+    """
     value = body.get(name) if isinstance(body, dict) else None
-    if value is None or isinstance(value, str):
+    if value is None or value is False:
+        return None
+    if type(value) is str:
         return value or None
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    raise shape_error(f"a {name} that is neither text nor a number")
+    return str(value) if type(value) is int and abs(value) < _INTEGER_LIMIT else NOWHERE
 
 
 def unique(rows: Sequence[T], key: Callable[[T], str]) -> tuple[T, ...]:

@@ -132,7 +132,14 @@ def _write_failures(transaction: Transaction, account: str, plan: Plan) -> int:
                 transaction.number,
             ),
         )
+    connection.executemany(
+        "INSERT OR IGNORE INTO _unreadable (account, listing, kind, subject_id) VALUES (?, ?, ?, ?)",
+        [(account, *one) for one in plan.set_aside],
+    )
     for kind, subject_id in plan.recovered:
+        connection.execute(
+            "DELETE FROM _unreadable WHERE account = ? AND kind = ? AND subject_id = ?", (account, kind, subject_id)
+        )
         connection.execute(
             "DELETE FROM failures WHERE account = ? AND kind = ? AND subject_id = ?", (account, kind, subject_id)
         )

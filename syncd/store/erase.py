@@ -54,6 +54,9 @@ _TOLD = " OR ".join(
     )
 )
 _SUBJECTS = f"account = :account AND {_among('subject_id', 'conversations', 'proposals', 'messages')}"
+# Of a listing that is about one of them: `thread:ID`, `interview:ID`.
+_ABOUT = "substr(listing, instr(listing, ':') + 1)"
+_LISTED = f"account = :account AND {_among(_ABOUT, 'conversations', 'proposals')}"
 # What points at messages comes before them.
 PUBLIC = {
     "message_revisions": ("account, message_id, revision", f"account = :account AND message_id {_THEIRS}"),
@@ -65,13 +68,18 @@ PUBLIC = {
     "interviews": ("account, proposal_id", _OF_PROPOSALS),
     "proposals": ("account, id", f"account = :account AND {_among('id', 'proposals')}"),
     "candidates": ("account, id", f"account = :account AND {_among('id', 'candidates')}"),
-    "failures": ("account, kind, subject_id", _SUBJECTS),
+    "failures": (
+        "account, kind, subject_id",
+        f"({_SUBJECTS}) OR (account, kind, subject_id) IN"
+        f" (SELECT account, kind, subject_id FROM _unreadable WHERE {_LISTED})",
+    ),
 }
 """Each public table that is erased from: its primary key, and which rows."""
 _INTERNAL = {
     "_threads": _OF_CONVERSATIONS,
     "_seen": _OF_CONVERSATIONS,
     "_owed": _SUBJECTS,
+    "_unreadable": _LISTED,
     "_suspects": f"({_SUBJECTS}) OR ({_OF_CONVERSATIONS})",
     "_outbox": "id NOT IN (SELECT id FROM outbox)",  # what the outbox had beside it
 }

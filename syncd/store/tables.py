@@ -326,6 +326,16 @@ class SuspectRow(TableRow, table=True):
     since: str
 
 
+class UnreadableRow(TableRow, table=True):
+    """An entry of a listing that can't be read, and has a row in `failures`."""
+
+    __tablename__ = "_unreadable"
+    account: str = Field(primary_key=True)
+    listing: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    subject_id: str = Field(primary_key=True)
+
+
 class SearchDueRow(TableRow, table=True):
     """A text that the search index does not yet hold as it is now; it is gone at the end of each transaction."""
 

@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any, Protocol, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from syncd.core import observations as seen
 from syncd.core import outbox, proposals
@@ -37,6 +38,8 @@ from syncd.core.model import Conversation, Instant, Outgoing
 from syncd.core.observations import HeldAccount, Observation, PageRead
 from syncd.core.outbox import Answered, Attempted, Found, Looked, Ordered, Queued, Unanswered
 from syncd.core.plan import Plan
+from syncd.core.unreadable import find_listing, plan_listing_due, plan_unreadable
+from syncd.core.times import LONGEST_BACKOFF_SECONDS, after
 from syncd.errors import DatabaseError, StoreTroubleError
 from syncd.protocols import Backlog, Clock
 from syncd.store.apply import Applied, Recorded, Transaction, load_unlogged, write
@@ -50,10 +53,13 @@ from syncd.store.load import (
     load_entries,
     load_jobs,
     load_listing,
+    load_met,
     load_named,
     load_proposal,
     load_suspects,
+    listed,
     load_turn,
+    load_unreadable,
     load_unread,
 )
 from syncd.store.migrate import Writer
@@ -103,6 +109,18 @@ def refuse_job(job: WriterJob, error: Exception) -> None:
 # What the engine asks of the store between its observations.
 
 
+_DUE = """
+SELECT kind, subject_id FROM (
+  SELECT kind, subject_id, due_at FROM _owed WHERE account = :account
+  UNION ALL
+  SELECT 'listing', u.listing, min(f.next_try_at) FROM _unreadable u
+  JOIN failures f ON f.account = u.account AND f.kind = u.kind AND f.subject_id = u.subject_id
+  WHERE u.account = :account GROUP BY u.listing)
+WHERE (due_at <= :now OR due_at > :latest) AND kind IN (SELECT value FROM json_each(:kinds)) ORDER BY due_at
+"""
+"""What lies further ahead than anything is ever put off was put there by a clock that was wrong."""
+
+
 class Questions(ABC):
     """The questions of protocols.Store, for whoever can read."""
 
@@ -116,10 +134,8 @@ class Questions(ABC):
 
     async def fetch_due(self, account: str, now: Instant, kinds: Sequence[str]) -> list[tuple[str, str]]:
         """Kind and subject of all of these kinds that is owed and due, oldest first."""
-        marks = ", ".join("?" * len(kinds))
-        due = f"account = ? AND due_at <= ? AND kind IN ({marks})"
-        sql = f"SELECT kind, subject_id FROM _owed WHERE {due} ORDER BY due_at, rowid"  # noqa: S608 - question marks
-        found = await self.read(lambda connection: connection.execute(sql, (account, now, *kinds)).fetchall())
+        words = {"account": account, "now": now, "latest": after(now, LONGEST_BACKOFF_SECONDS), "kinds": listed(kinds)}
+        found = await self.read(lambda connection: connection.execute(_DUE, words).fetchall())
         return [(kind, subject_id) for kind, subject_id in found]
 
     async def fetch_backlog(self, account: str) -> Backlog:
@@ -261,14 +277,34 @@ _PLANNERS: dict[type[seen.Observation], Planner] = {
         load_jobs(tx.connection, o.account, [job.id for job in o.jobs]), o
     ),
     seen.SuspectsSettled: lambda tx, o: plan_suspects_settled(load_suspects(tx.connection, o.account), o),
+    seen.ProposalsListed: lambda _, o: Plan(),
+    seen.ListingDue: _of_account(plan_listing_due),
     seen.Overdue: lambda tx, o: plan_overdue(load_turn(tx.connection, o.account, o.conversation_id), o),
 }
+
+
+def _with_unreadable(tx: Transaction, o: seen.Observation, plan: Plan) -> Plan:
+    """The plan, and what the observation says of entries that can't be read."""
+    read = find_listing(o, plan)
+    known = None if read is None else load_unreadable(tx.connection, o.account, read)
+    if read is None or known is None:
+        return plan
+    if isinstance(o, PageRead) and read.met is not None:
+        read = replace(read, met=read.met | load_met(tx.connection, o.account, o.page.conversation_id))
+    more = plan_unreadable(known, read, o.now)
+    return replace(
+        plan,
+        failures=plan.failures + more.failures,
+        recovered=plan.recovered + more.recovered,
+        set_aside=more.set_aside,
+    )
 
 
 def apply(transaction: Transaction, observation: seen.Observation) -> Applied:
     """Plan the observation against the rows held, and write the plan."""
     planner = _PLANNERS[type(observation)]
     plan = plan_without_erased(transaction, observation, lambda kept: planner(transaction, kept))
+    plan = _with_unreadable(transaction, observation, plan)
     applied = write(transaction, observation.account, observation.now, plan)
     if isinstance(observation, seen.PageRead):
         join(transaction, observation)

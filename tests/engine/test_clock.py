@@ -45,13 +45,13 @@ async def test_a_wait_is_no_longer_than_it_was(rig: Rig, *, restarted: bool) -> 
     """A 429 of 90 s keeps the account waiting for 90 s at most, restarts included."""
     await rig.quiet()
     rig.sim.faults.rate_limit(90)
-    assert (await rig.poll()).verdict.state == "rate_limited"
+    assert (await rig.poll()).account_state.state == "rate_limited"
     await set_right(rig, restarted=restarted)
     outcome = await rig.poll(after=5)
-    assert outcome.verdict.retry_at is None or outcome.verdict.retry_at <= _ahead(rig, 90)
+    assert outcome.account_state.retry_at is None or outcome.account_state.retry_at <= _ahead(rig, 90)
     if restarted:
         await rig.restart()
-    assert (await rig.poll(after=91)).verdict.state == "ok"
+    assert (await rig.poll(after=91)).account_state.state == "ok"
     assert rig.account()["retry_at"] is None
 
 

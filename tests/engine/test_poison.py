@@ -78,7 +78,7 @@ async def test_an_entry_that_is_none(whole: Rig, kind: str, entry: str) -> None:
     """Whatever stands where an entry should: all others are mirrored, and it is a failure that says what is wrong."""
     insert(whole, kind, entry)
     outcome = await whole.poll()
-    assert outcome.verdict.state == "ok"
+    assert outcome.account_state.state == "ok"
     assert whole.account()["complete_since"] is not None
     assert whole.differences() == []
     assert {found for found, _ in whole.failures()} == {kind}

@@ -31,7 +31,7 @@ async def test_an_entry_that_is_none(rig: TeamRig, kind: str, entry: str) -> Non
     rig.sim.faults.rewrite(r'"data":\[(?=\{)', f'"data":[{entry},', 1, path=LISTS[kind], times=None)
     for _ in range(2):
         outcome = await rig.poll(after=601)
-        assert outcome.verdict.state == "ok"
+        assert outcome.account_state.state == "ok"
         assert rig.differences() == []
         ((found, _),) = rig.failures()
         assert found == kind
@@ -49,7 +49,7 @@ async def test_a_number_that_is_none(rig: TeamRig, kind: str, field: str, number
     before = rig.rows("SELECT id, gone_at FROM messages ORDER BY id")
     rig.sim.faults.rewrite(rf'"{field}":"[^"]*"', f'"{field}":{number}', 1, path=LISTS[kind], times=None)
     for _ in range(3):
-        assert (await rig.poll(after=601, full=True)).verdict.state == "ok"
+        assert (await rig.poll(after=601, full=True)).account_state.state == "ok"
     assert rig.rows("SELECT id, gone_at FROM messages ORDER BY id") == before
     assert rig.scalar("SELECT COUNT(*) FROM conversations WHERE gone_at IS NOT NULL") == 0
     assert {found for found, _ in rig.failures()} == {kind}
