@@ -26,7 +26,7 @@ from syncd.core.model import (
 )
 from syncd.core.observations import Failed, Observation
 from syncd.core.plan import Account, AccountCheckpoint, Failure, Plan
-from syncd.core.times import SECOND_LOOK_SECONDS, after, next_interval, seconds_between
+from syncd.core.times import SECOND_LOOK_SECONDS, after, clamp, is_due, next_interval, seconds_between
 
 Suspicion = tuple[str, str]
 """The kind (message or conversation) and the id of what is suspected to be gone."""
@@ -226,9 +226,9 @@ def _renamed(known: Conversation, seen: Conversation) -> Conversation:
 
 def _history_before(held: HeldSubjects, now: Instant) -> Instant:
     """In the first pass history ends when that began, later with the lists read before; both by the server's clock."""
-    if held.account.complete_since is None:
-        return held.account.first_started_at or now
-    return held.account_checkpoint.surveyed_at or now
+    first_pass = held.account.complete_since is None
+    since = held.account.first_started_at if first_pass else held.account_checkpoint.surveyed_at
+    return since or now
 
 
 def plan_lists_read(held: HeldRound, read: ListsRead) -> Plan:
@@ -279,12 +279,13 @@ def _is_due(held: HeldRound, id_: str, begun: RoundBegun) -> bool:
     if begun.everything:
         return True
     chat = held.chats[id_]
-    turn = chat.next_poll_at is None or chat.next_poll_at <= begun.now or _wants_second_look(chat, begun.now)
+    turn = chat.next_poll_at is None or is_due(chat.next_poll_at, begun.now, chat.interval)
+    turn = turn or _wants_second_look(chat, begun.now)
     return turn and _may_try(held, id_, begun.now)
 
 
 def _may_try(held: HeldRound, id_: str, now: Instant) -> bool:
-    return held.failing.get(("conversation", id_), "") <= now
+    return is_due(held.failing.get(("conversation", id_), ""), now)
 
 
 def _wants_second_look(chat: Chat, now: Instant) -> bool:
@@ -318,7 +319,7 @@ def plan_snapshot(held: HeldChat, read: SnapshotRead) -> Plan:
         revisions=compared.revisions,
         events=tuple(_events(compared, chat, read)),
         chats=((conversation.id, _looked_at(chat, read, row, busy=differs)),),
-        suspects=tuple(("message", id_, conversation.id) for id_ in missing if id_ not in held.suspects),
+        suspects=tuple(("message", id_, conversation.id) for id_ in missing),
         unsuspect=tuple(("message", id_) for id_ in (*came, *unreadable) if id_ in held.suspects),
         recovered=() if held.failure is None else (("conversation", conversation.id),),
         answer=differs,
@@ -346,7 +347,8 @@ def _looked_at(chat: Chat, read: SnapshotRead, row: Conversation, *, busy: bool)
 
 def settled(chat: Chat, now: Instant, pace: Pace, *, busy: bool) -> Chat:
     """The chat after a look that was no 304: its next turn, and a second look done if it was time for one."""
-    doubted = chat.doubted_until if chat.doubted_until is not None and chat.doubted_until > now else None
+    until = None if chat.doubted_until is None else clamp(chat.doubted_until, now, SECOND_LOOK_SECONDS)
+    doubted = until if until is not None and until > now else None
     return replace(rested(chat, now, pace, busy=busy), looked_at=now, doubted_until=doubted)
 
 

@@ -254,8 +254,10 @@ def plan_page(held: HeldConversation, read: PageRead) -> Plan:
         task.checkpoint, read.walk, read.page, last_id=task.entry.last_message_id, last=last, leads_on=read.leads_on
     )
     checkpoint = _noted(reached.checkpoint, compared, last, whole=task.checkpoint.whole_since is not None)
-    if checkpoint.walk is not None and read.walk.goal == "explain" and _is_found(
-        checkpoint, task, {*messages, *read.page.ids}, compared
+    if (
+        checkpoint.walk is not None
+        and read.walk.goal == "explain"
+        and _is_found(checkpoint, task, {*messages, *read.page.ids}, compared)
     ):
         checkpoint = replace(checkpoint, walk=None)
     plan = Plan(
@@ -405,7 +407,7 @@ def next_failure(held: Failure | None, failed: Failed) -> Failure:
         reason=failed.reason,
         request_id=failed.request_id,
         tries=tries,
-        first_failed_at=failed.now if held is None else held.first_failed_at,
+        first_failed_at=failed.now if held is None else min(held.first_failed_at, failed.now),
         next_try_at=after(failed.now, wait),
     )
 

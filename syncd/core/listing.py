@@ -9,7 +9,7 @@ from syncd.core.conversation import fell
 from syncd.core.model import Conversation, Event, Instant, Row
 from syncd.core.observations import Entries, FeedRead, HeldEntries, HeldListing, ListWalked, UnreadList
 from syncd.core.plan import PendingTask, Plan
-from syncd.core.times import after
+from syncd.core.times import LONGEST_BACKOFF_SECONDS, after
 from syncd.core.walk import ConversationCheckpoint, Reason, Walk, begin
 
 
@@ -71,7 +71,7 @@ def _plan_entry(held: HeldEntries, entry: Conversation, seen: Entries | UnreadLi
         return Plan()
     first_pass = held.account.complete_since is None
     reason = Reason(entry=entry, verify=reconcile, first_pass=first_pass and row is None)
-    due = seen.now if changed else after(seen.now, delay)
+    due = seen.now if changed else after(seen.now, min(delay, LONGEST_BACKOFF_SECONDS))
     tasks = [PendingTask(kind="conversation", subject_id=entry.id, due_at=due, reason=reason)]
     if entry.proposal_id is not None and (reconcile or entry.proposal_id not in held.proposals):
         tasks.append(
@@ -85,7 +85,7 @@ def _plan_entry(held: HeldEntries, entry: Conversation, seen: Entries | UnreadLi
     rows, events = _appearance(row, entry, first_pass=first_pass)
     if row is not None:
         return Plan(rows=rows, events=events, tasks=tuple(tasks))
-    checkpoint = _new_thread(held, seen.now)
+    checkpoint = _new_thread(held, seen)
     walk = None if pending is not None or reconcile else begin(checkpoint, reason, entry, last=None, change_id=0)
     return Plan(rows=rows, events=events, tasks=tuple(tasks), checkpoints=((entry.id, checkpoint),), answer=walk)
 
@@ -122,15 +122,15 @@ def _appearance(
     return (), ()
 
 
-def _new_thread(held: HeldEntries, now: Instant) -> ConversationCheckpoint:
+def _new_thread(held: HeldEntries, seen: Entries | UnreadList) -> ConversationCheckpoint:
     """The thread of a conversation that is seen for the first time.
 
     In the first pass history ends when that began, later with the poll ahead of the discovery; both by the server's
-    clock.
+    clock, and not after the answer that shows it: a server without `Date` had ours stand for it, which may be wrong.
     """
-    if held.account.complete_since is None:
-        return ConversationCheckpoint(history_before=held.account.first_started_at or now)
-    return ConversationCheckpoint(history_before=held.account_checkpoint.surveyed_at or now)
+    first_pass = held.account.complete_since is None
+    since = held.account.first_started_at if first_pass else held.account_checkpoint.surveyed_at
+    return ConversationCheckpoint(history_before=min(since or seen.now, seen.server_time))
 
 
 def plan_unread(held: HeldEntries, seen: UnreadList) -> Plan:

@@ -177,12 +177,13 @@ class Event(Struct, frozen=True, kw_only=True):
 class Unreadable(Struct, frozen=True, kw_only=True):
     """An entry of a list that can't be kept as it came; `subject_id` stands for it in `failures`, `reason` says why.
 
-    That is its own id where it has a usable one, else the list and a digest of what came.
+    That is its own `id` where it has a usable one, else the list and a digest of what came.
     """
 
     kind: str
     subject_id: str
     reason: str
+    id: str | None = None
 
 
 NOWHERE = "\0"
@@ -201,8 +202,8 @@ class EntryPage(Struct, frozen=True, kw_only=True):
 class Page(Struct, frozen=True, kw_only=True):
     """Messages of one conversation in no promised order.
 
-    `limit` is how many were asked for, `count` how many entries came, whatever they were. `next_cursor` None: the end in
-    that direction.
+    `limit` is how many were asked for, `count` how many entries came, whatever they were. `next_cursor` None: the end
+    in that direction.
     """
 
     conversation_id: str

@@ -78,8 +78,8 @@ class UnreadList(Observation, frozen=True, kw_only=True):
 class ListWalked(Observation, frozen=True, kw_only=True):
     """The list was walked down to the mark.
 
-    `head` is its newest `updated_at`, as seen before the walk. `listed`: every id, if the walk was whole. `met`: what of
-    it could not be read, if it went to the list's end.
+    `head` is its newest `updated_at`, as seen before the walk. `listed`: every id, if the walk was whole. `met`: what
+    of it could not be read, if it went to the list's end.
     """
 
     head: Instant | None

@@ -6,6 +6,7 @@ from msgspec import Struct, json
 from msgspec.structs import replace
 
 from syncd.core.model import Chat, Event, Instant, Outgoing, Row
+from syncd.core.times import LONGEST_RATE_LIMIT_SECONDS
 from syncd.core.walk import ConversationCheckpoint, Reason
 
 
@@ -102,16 +103,18 @@ class AccountCheckpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is remembered of an account beside its row.
 
     `list_mark`: the newest `updated_at` at the head of the last list walk that was finished. `surveyed_at`: the
-    server's time at that walk. `limited_until`: the server said to ask nothing before. `feed_cursor`: the place in the
-    server's own feed. `trouble`: an episode of trouble is open. `troubles`: polls in a row that ended in trouble.
-    `reconciling_since`: a reconcile is under way; `reconcile_listed`: all that it compares is owed. `second_look_at`:
-    when a large loss, told of in `loss_guard`, is looked at again. `discovered_at`: when it was last asked which chats
-    there are, by our clock, where no list of conversations says so.
+    server's time at that walk. `limited_until`: the server said to ask nothing before, `limited_seconds` long.
+    `feed_cursor`: the place in the server's own feed. `trouble`: an episode of trouble is open. `troubles`: polls
+    in a row that ended in trouble. `reconciling_since`: a reconcile is under way; `reconcile_listed`: all that it
+    compares is owed. `second_look_at`: when a large loss, told of in `loss_guard`, is looked at again.
+    `discovered_at`: when it was last asked which chats there are, by our clock, where no list of conversations says
+    so.
     """
 
     list_mark: Instant | None = None
     surveyed_at: Instant | None = None
     limited_until: Instant | None = None
+    limited_seconds: float = LONGEST_RATE_LIMIT_SECONDS
     feed_cursor: str | None = None
     trouble: bool = False
     troubles: int = 0

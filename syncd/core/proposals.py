@@ -14,6 +14,7 @@ from syncd.core.observations import (
     JobsRead,
     ProposalMissing,
     ProposalRead,
+    ProposalsListed,
     TranscriptRead,
 )
 from syncd.core.plan import PendingTask, Plan, merged_extra
@@ -49,6 +50,12 @@ def plan_proposal(held: HeldProposal, read: ProposalRead) -> Plan:
         suspects=erasure.suspects,
         unsuspect=erasure.unsuspect,
     )
+
+
+def plan_proposals_listed(listed: ProposalsListed) -> Plan:
+    """Ask for each proposal itself whose entry in the list can't be read."""
+    ids = (one.id for one in listed.unreadable if one.id is not None)
+    return Plan(tasks=tuple(PendingTask(kind="proposal", subject_id=id_, due_at=listed.now) for id_ in ids))
 
 
 def _merged(held: Proposal | None, new: Proposal, *, partial: bool) -> Proposal:
@@ -103,7 +110,7 @@ def _next_tasks(held: HeldProposal, proposal: Proposal, read: ProposalRead) -> t
     compared = held.pending is not None and held.pending.reason is not None and held.pending.reason.verify
     if holds_interview != bool(proposal.transcript_available) or (holds_interview and compared):
         return (PendingTask(kind="interview", subject_id=proposal.id, due_at=read.now, reason=reason),)
-    active = held.active_at is not None and seconds_between(held.active_at, read.now) < ACTIVE_SECONDS
+    active = held.active_at is not None and abs(seconds_between(held.active_at, read.now)) < ACTIVE_SECONDS
     if not holds_interview and active:
         due = after(read.now, INTERVIEW_LOOK_SECONDS)
         task = held.pending or PendingTask(kind="proposal", subject_id=proposal.id, due_at=due)
@@ -234,7 +241,7 @@ def plan_erasure(held: HeldProposal, proposal: Proposal, candidate: Candidate | 
         return Plan()
     if not _interview_agrees(held, proposal):
         return Plan(suspects=(nameless,), unsuspect=(erasure[:2],))
-    since = held.erasure_since or now
+    since = min(held.erasure_since or now, now)
     if now < after(since, ERASURE_LOOK_SECONDS):
         look = held.pending or PendingTask(kind="proposal", subject_id=proposal.id, due_at=now)
         again = replace(look, due_at=after(since, ERASURE_LOOK_SECONDS), reason=None)

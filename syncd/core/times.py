@@ -106,6 +106,9 @@ SECOND_LOOK_SECONDS = 600.0
 """How long after a large loss was first seen it is looked at again, in seconds."""
 
 _FIRST_BACKOFF = 60.0
+LONGEST_RATE_LIMIT_SECONDS = 86_400.0
+"""The longest wait that a server is believed, in seconds: one that means for ever will say so again tomorrow."""
+
 LONGEST_BACKOFF_SECONDS = 6 * 3600.0
 """The longest that anything that failed is left alone, in seconds; nothing on the worklist is put off for longer."""
 

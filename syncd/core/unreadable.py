@@ -43,53 +43,44 @@ class ListingRead(Struct, frozen=True, kw_only=True):
 
 def find_listing(seen: Observation, plan: Plan) -> ListingRead | None:
     """What the observation, which was planned so, says of a listing."""
-    if isinstance(seen, Entries | UnreadList):
-        ids = frozenset(entry.id for entry in seen.entries)
-        return ListingRead(listing="conversations", kind="conversation", read=ids, unreadable=seen.unreadable)
-    if isinstance(seen, ListWalked):
-        return ListingRead(listing="conversations", kind="conversation", met=seen.met)
-    if isinstance(seen, PageRead):
-        page = seen.page
-        return ListingRead(
-            listing=f"thread:{page.conversation_id}",
-            kind="message",
-            read=frozenset(message.id for message in page.messages),
-            unreadable=page.unreadable,
-            met=None if plan.suspect is None else plan.suspect.met,
-        )
-    if isinstance(seen, JobsRead):
-        ids = frozenset(job.id for job in seen.jobs)
-        return ListingRead(listing="jobs", kind="job", read=ids, unreadable=seen.unreadable, met=seen.met)
-    if isinstance(seen, ProposalsListed):
-        listing = f"proposals:{seen.job_id}"
-        return ListingRead(listing=listing, kind="proposal", unreadable=seen.unreadable, met=seen.met)
-    if isinstance(seen, TranscriptRead):
-        transcript = seen.transcript
-        return ListingRead(
-            listing=f"interview:{transcript.interview.proposal_id}",
-            kind="interview_message",
-            unreadable=transcript.unreadable,
-            met=frozenset(one.subject_id for one in transcript.unreadable),
-        )
-    return _find_listing_of_chats(seen)
+    match seen:
+        case Entries() | UnreadList():
+            ids = frozenset(entry.id for entry in seen.entries)
+            found = ListingRead(listing="conversations", kind="conversation", read=ids, unreadable=seen.unreadable)
+        case ListWalked():
+            found = ListingRead(listing="conversations", kind="conversation", met=seen.met)
+        case PageRead():
+            found = ListingRead(
+                listing=f"thread:{seen.page.conversation_id}",
+                kind="message",
+                read=frozenset(message.id for message in seen.page.messages),
+                unreadable=seen.page.unreadable,
+                met=None if plan.suspect is None else plan.suspect.met,
+            )
+        case JobsRead():
+            ids = frozenset(job.id for job in seen.jobs)
+            found = ListingRead(listing="jobs", kind="job", read=ids, unreadable=seen.unreadable, met=seen.met)
+        case ProposalsListed():
+            listing = f"proposals:{seen.job_id}"
+            found = ListingRead(listing=listing, kind="proposal", unreadable=seen.unreadable, met=seen.met)
+        case TranscriptRead():
+            listing = f"interview:{seen.transcript.interview.proposal_id}"
+            found = _whole(listing, "interview_message", seen.transcript.unreadable)
+        case SnapshotRead():
+            found = _whole(f"chat:{seen.conversation_id}", "message", seen.snapshot.unreadable)
+        case SubjectsRead(single=False, list_of=None):
+            found = _whole("jobs", "job", seen.unreadable)
+        case SubjectsRead(single=False):
+            found = _whole(f"candidates:{seen.list_of}", "candidate", seen.unreadable)
+        case _:
+            return None
+    return found
 
 
-def _find_listing_of_chats(seen: Observation) -> ListingRead | None:
-    if isinstance(seen, SubjectsRead) and not seen.single:
-        return ListingRead(
-            listing="jobs" if seen.list_of is None else f"candidates:{seen.list_of}",
-            kind="job" if seen.list_of is None else "candidate",
-            unreadable=seen.unreadable,
-            met=frozenset(one.subject_id for one in seen.unreadable),
-        )
-    if isinstance(seen, SnapshotRead):
-        return ListingRead(
-            listing=f"chat:{seen.conversation_id}",
-            kind="message",
-            unreadable=seen.snapshot.unreadable,
-            met=frozenset(one.subject_id for one in seen.snapshot.unreadable),
-        )
-    return None
+def _whole(listing: str, kind: str, unreadable: tuple[Unreadable, ...]) -> ListingRead:
+    """A listing of one page, which is its end too."""
+    met = frozenset(one.subject_id for one in unreadable)
+    return ListingRead(listing=listing, kind=kind, unreadable=unreadable, met=met)
 
 
 def plan_unreadable(known: dict[str, Failure], read: ListingRead, now: Instant) -> Plan:
@@ -127,7 +118,7 @@ def _next_failure(known: Failure | None, one: Unreadable, now: Instant) -> Failu
         reason=one.reason,
         request_id=None,
         tries=tries,
-        first_failed_at=now if known is None else known.first_failed_at,
+        first_failed_at=now if known is None else min(known.first_failed_at, now),
         next_try_at=after(now, backoff(tries)),
     )
 

@@ -24,13 +24,12 @@ from syncd.core.model import (
     NotModified,
     Pace,
     Snapshot,
-    Subject,
     SubjectList,
     Wanted,
     parse_chat_id,
 )
 from syncd.core.observations import HeldAccount, Identified, Observation
-from syncd.core.times import seconds_between
+from syncd.core.times import elapsed
 from syncd.engine.account import BaseMirror, PassEndedError, PollResult, check_place, measured, recorded_run
 from syncd.engine.requests import BasePass
 from syncd.errors import FetchError, NotFoundError, SyncdError, UnreachableError
@@ -167,7 +166,8 @@ async def read_lists(sync_pass: ChatPass, held: HeldAccount) -> None:
     listed = await _note(sync_pass, jobs)
     unread: set[str] = set()
     if mirror.wanted.candidates is None:
-        await sync_pass.each(jobs.subjects, lambda job: _read_candidates(sync_pass, job, listed, unread))
+        ids = [*(job.row.id for job in jobs.subjects), *(one.id for one in jobs.unreadable if one.id is not None)]
+        await sync_pass.each(ids, lambda job_id: _read_candidates(sync_pass, job_id, listed, unread))
     read = ListsRead(
         account=mirror.account,
         now=sync_pass.now,
@@ -198,8 +198,8 @@ async def _note(sync_pass: ChatPass, subject_list: SubjectList, list_of: str | N
     return set(chats)
 
 
-async def _read_candidates(sync_pass: ChatPass, job: Subject, listed: set[str], unread: set[str]) -> None:
-    source, job_id = sync_pass.mirror.source, job.row.id
+async def _read_candidates(sync_pass: ChatPass, job_id: str, listed: set[str], unread: set[str]) -> None:
+    source = sync_pass.mirror.source
     try:
         subject_list = await sync_pass.ask(lambda: source.fetch_candidates(job_id))
     except FetchError as error:
@@ -316,13 +316,13 @@ async def _look(sync_pass: ChatPass, *, full: bool, manual: bool) -> bool:
 
 def _is_reconcile_due(mirror: SnapshotMirror, held: HeldAccount) -> bool:
     last = held.account.last_reconciled_at if held.account is not None else None
-    due = last is not None and seconds_between(last, mirror.clock.now()) >= mirror.policy.reconcile_seconds
+    due = last is not None and elapsed(last, mirror.clock.now()) >= mirror.policy.reconcile_seconds
     return due or held.account_checkpoint.reconciling_since is not None
 
 
 def _are_lists_due(mirror: SnapshotMirror, held: HeldAccount) -> bool:
     last = held.account_checkpoint.discovered_at
-    return last is None or seconds_between(last, mirror.clock.now()) >= _LISTS_SECONDS
+    return last is None or elapsed(last, mirror.clock.now()) >= _LISTS_SECONDS
 
 
 async def _look_at_chats(sync_pass: ChatPass, held: HeldAccount, *, everything: bool, afresh: bool) -> None:

@@ -15,7 +15,7 @@ from syncd.core.observations import (
     SuspectsSettled,
     UnreadList,
 )
-from syncd.core.times import seconds_between
+from syncd.core.times import elapsed
 from syncd.engine.account import BaseMirror, Mirror, PollResult, identified, measured, recorded_run
 from syncd.engine.chats import SnapshotMirror, poll_snapshot
 from syncd.engine.requests import SyncPass
@@ -244,7 +244,7 @@ def _is_reconcile_due(mirror: Mirror, held: HeldAccount) -> bool:
     last = held.account.last_reconciled_at if held.account is not None else None
     if held.account_checkpoint.reconciling_since is not None:
         return not held.account_checkpoint.reconcile_listed  # a crash came before all of it was owed
-    return last is not None and seconds_between(last, mirror.clock.now()) >= mirror.policy.reconcile_seconds
+    return last is not None and elapsed(last, mirror.clock.now()) >= mirror.policy.reconcile_seconds
 
 
 async def _first_pass(sync_pass: SyncPass) -> bool:

@@ -39,17 +39,25 @@ async def read_jobs(sync_pass: SyncPass) -> None:
             )
             met.update(one.subject_id for one in page.unreadable)
             if mirror.policy.every_proposal and mirror.may("proposals:read"):
-                failures += [error for job in page.jobs if (error := await _read_proposals(sync_pass, job.id))]
+                ids = {job.id: True for job in page.jobs}
+                ids |= {one.id: False for one in page.unreadable if one.id is not None}
+                failures += [
+                    error
+                    for id_, sure in ids.items()
+                    if (error := await _read_proposals(sync_pass, id_, is_listed=sure))
+                ]
     except FetchError as failed:
         failures.append(failed)
     for first in failures[:1]:
         await sync_pass.fail("jobs", "mine", first.reason, first.request_id)
         sync_pass.weigh(first)
     if not failures:
-        await mirror.store.apply(JobsRead(account=mirror.account, now=mirror.clock.now(), jobs=(), whole=True, met=frozenset(met)))
+        await mirror.store.apply(
+            JobsRead(account=mirror.account, now=mirror.clock.now(), jobs=(), whole=True, met=frozenset(met))
+        )
 
 
-async def _read_proposals(sync_pass: SyncPass, job_id: str) -> FetchError | None:
+async def _read_proposals(sync_pass: SyncPass, job_id: str, *, is_listed: bool) -> FetchError | None:
     """Read all proposals of one job; what went wrong."""
     mirror = sync_pass.mirror
     met: set[str] = set()
@@ -71,6 +79,8 @@ async def _read_proposals(sync_pass: SyncPass, job_id: str) -> FetchError | None
                 await mirror.store.apply(
                     ProposalRead(account=mirror.account, now=mirror.clock.now(), with_candidate=with_candidate)
                 )
+    except NotFoundError as failed:  # of an entry that can't be read not even the id is certain
+        return failed if is_listed else None
     except FetchError as failed:
         return failed
     return None
@@ -78,7 +88,8 @@ async def _read_proposals(sync_pass: SyncPass, job_id: str) -> FetchError | None
 
 async def _pages(sync_pass: SyncPass, fetch: Callable[[str | None], Awaitable[_P]]) -> AsyncIterator[_P]:
     """Every page from the first, until the cursor is null or one that was there before."""
-    cursor, cursors = None, {NOWHERE}
+    cursor: str | None = None
+    cursors: set[str | None] = {NOWHERE}
     while cursor not in cursors:
         cursors.add(cursor)
         page = await sync_pass.ask(partial(fetch, cursor))

@@ -112,7 +112,9 @@ def parse_opened(answer: Answer) -> str:
 def parse_changes(answer: Answer) -> ChangePage:
     """A page of the feed (GET /updates documentation); the names of its list are [?] beyond `events`."""
     items = parse_list(answer.body, ("events", "updates", "items", "data"))
-    changes, _ = parse_each(items, parse_change, "event", "updates")  # it only makes haste: what can't be read is skipped
+    changes, _ = parse_each(
+        items, parse_change, "event", "updates"
+    )  # it only makes haste: what can't be read is skipped
     return ChangePage(
         changes=unique(changes, lambda change: change.id),
         next_cursor=parse_cursor(answer.body),

@@ -5,20 +5,17 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from syncd.core.model import Instant
-from syncd.core.times import render_time, seconds_between
+from syncd.core.times import LONGEST_RATE_LIMIT_SECONDS, render_time, seconds_between
 
 DEFAULT_SECONDS: Final = 30.0
 """The wait where a server says 429 and names none."""
-
-LONGEST_SECONDS: Final = 86_400.0
-"""No wait is longer: a server that means for ever will say so again tomorrow."""
 
 
 def retry_after(body: Any, header: str | None, server_time: Instant) -> float:
     """Seconds from 0 to a day: the longest wait that the answer or its `Retry-After` header names."""
     found = [*_named(body), _header(header, server_time)]
     waits = [wait for wait in found if wait is not None]
-    return min(max(waits), LONGEST_SECONDS) if waits else DEFAULT_SECONDS
+    return min(max(waits), LONGEST_RATE_LIMIT_SECONDS) if waits else DEFAULT_SECONDS
 
 
 def _named(body: Any) -> list[float | None]:
@@ -50,7 +47,7 @@ def _seconds(value: object) -> float | None:
     try:
         seconds = float(value)
     except OverflowError:
-        return LONGEST_SECONDS if not isinstance(value, str) and value > 0 else None
+        return LONGEST_RATE_LIMIT_SECONDS if not isinstance(value, str) and value > 0 else None
     except ValueError:
         return None
     return None if math.isnan(seconds) or seconds < 0 else seconds

@@ -181,7 +181,7 @@ def parse_each(
 def _set_aside(item: Any, found: str, kind: str, listing: str, name: Callable[[str], str]) -> Unreadable:
     id_ = Fields(item, kind).key("id") if isinstance(item, dict) else None
     if id_:
-        return Unreadable(kind=kind, subject_id=name(id_), reason=found)
+        return Unreadable(kind=kind, subject_id=name(id_), reason=found, id=id_)
     # An id that can't be kept is the same wherever its entry comes; without any, the entry itself has to tell.
     what = (item.get("id") or item) if isinstance(item, dict) else item
     digest = blake2b(repr(what).encode(errors="backslashreplace"), digest_size=8).hexdigest()

@@ -178,8 +178,7 @@ def _write_suspicions(connection: Connection, account: str, now: Instant, plan: 
         _forget_met(connection, account, conversation_id)
     for kind, subject_id, conversation_id in plan.suspects:
         connection.execute(
-            "INSERT OR IGNORE INTO _suspects (account, kind, subject_id, conversation_id, since)"
-            " VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO _suspects (account, kind, subject_id, conversation_id, since) VALUES (?, ?, ?, ?, ?)" + _SINCE,  # noqa: S608 - ours
             (account, kind, subject_id, conversation_id, now),
         )
     for kind, subject_id in plan.unsuspect:
@@ -188,13 +187,17 @@ def _write_suspicions(connection: Connection, account: str, now: Instant, plan: 
         )
 
 
-_SUSPECT = """
-INSERT OR IGNORE INTO _suspects (account, kind, subject_id, conversation_id, since)
+_SINCE = " ON CONFLICT DO UPDATE SET since = excluded.since WHERE since > excluded.since"
+"""A suspicion is as old as its first sign, and never younger than now: the clock may have been set back since."""
+
+_SUSPECT = f"""
+INSERT INTO _suspects (account, kind, subject_id, conversation_id, since)
 SELECT account, 'message', id, conversation_id, :now FROM messages
 WHERE account = :account AND conversation_id = :conversation_id AND gone_at IS NULL AND change_id <= :since
   AND id NOT IN (SELECT value FROM json_each(:met))
   AND id NOT IN (SELECT message_id FROM _seen WHERE account = :account AND conversation_id = :conversation_id)
-"""
+{_SINCE}
+"""  # noqa: S608 - ours
 
 
 def _forget_met(connection: Connection, account: str, conversation_id: str) -> None:

@@ -14,7 +14,7 @@ from syncd.errors import PASSING_ERRORS, DatabaseError, NoDatabaseError, StoreTr
 APPLICATION_ID = 0x73796E63
 """SQLite's `application_id` of every syncd database: "sync" in ASCII."""
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """The number of the last migration, SQLite's `user_version`."""
 
 BUSY_TIMEOUT_MS = 5000

@@ -96,7 +96,8 @@ def load_failure(connection: Connection, account: str, kind: str, subject_id: st
         connection,
         "SELECT kind, subject_id, reason, request_id, tries, first_failed_at, next_try_at FROM failures"
         " WHERE account = ? AND kind = ? AND subject_id = ?"
-        " AND (kind, subject_id) NOT IN (SELECT kind, subject_id FROM _unreadable AS u WHERE u.account = failures.account)",
+        " AND NOT EXISTS (SELECT 1 FROM _unreadable AS u"
+        " WHERE u.account = failures.account AND u.kind = failures.kind AND u.subject_id = failures.subject_id)",
         account,
         kind,
         subject_id,

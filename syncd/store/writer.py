@@ -38,8 +38,8 @@ from syncd.core.model import Conversation, Instant, Outgoing
 from syncd.core.observations import HeldAccount, Observation, PageRead
 from syncd.core.outbox import Answered, Attempted, Found, Looked, Ordered, Queued, Unanswered
 from syncd.core.plan import Plan
-from syncd.core.unreadable import find_listing, plan_listing_due, plan_unreadable
 from syncd.core.times import LONGEST_BACKOFF_SECONDS, after
+from syncd.core.unreadable import find_listing, plan_listing_due, plan_unreadable
 from syncd.errors import DatabaseError, StoreTroubleError
 from syncd.protocols import Backlog, Clock
 from syncd.store.apply import Applied, Recorded, Transaction, load_unlogged, write
@@ -47,6 +47,7 @@ from syncd.store.chats import CHAT_PLANNERS
 from syncd.store.database import is_doubtful, is_trouble, translated
 from syncd.store.erase import plan_without_erased
 from syncd.store.load import (
+    listed,
     load_account,
     load_backlog,
     load_conversation,
@@ -57,10 +58,9 @@ from syncd.store.load import (
     load_named,
     load_proposal,
     load_suspects,
-    listed,
     load_turn,
-    load_unreadable,
     load_unread,
+    load_unreadable,
 )
 from syncd.store.migrate import Writer
 from syncd.store.outbox import has_open, load_one, load_row, load_settling, load_waiting, load_wish
@@ -277,7 +277,7 @@ _PLANNERS: dict[type[seen.Observation], Planner] = {
         load_jobs(tx.connection, o.account, [job.id for job in o.jobs]), o
     ),
     seen.SuspectsSettled: lambda tx, o: plan_suspects_settled(load_suspects(tx.connection, o.account), o),
-    seen.ProposalsListed: lambda _, o: Plan(),
+    seen.ProposalsListed: lambda _, o: proposals.plan_proposals_listed(o),
     seen.ListingDue: _of_account(plan_listing_due),
     seen.Overdue: lambda tx, o: plan_overdue(load_turn(tx.connection, o.account, o.conversation_id), o),
 }

@@ -1,4 +1,4 @@
-"""Whatever JSON a server answers with, no call ends in an error of ours, and once it is good the mirror is the truth."""
+"""Whatever JSON a server answers with, no call ends in an error of ours, and the mirror is the truth afterwards."""
 
 import asyncio
 import json
@@ -140,7 +140,9 @@ async def team() -> Any:
             await rig.stop()
 
 
-hunted = settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+hunted = settings(
+    max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.sources.retry_after import DEFAULT_SECONDS, LONGEST_SECONDS, retry_after
+from syncd.core.times import LONGEST_RATE_LIMIT_SECONDS
+from syncd.sources.retry_after import DEFAULT_SECONDS, retry_after
 
 NOW = "2026-06-12T10:00:00.000Z"
 
@@ -28,9 +29,9 @@ NOW = "2026-06-12T10:00:00.000Z"
         ({"details": {"retryAfterSeconds": None}}, "soon", DEFAULT_SECONDS),
         ({"details": "later"}, "", DEFAULT_SECONDS),
         (None, None, DEFAULT_SECONDS),
-        ({"details": {"retryAfterSeconds": 10**9}}, None, LONGEST_SECONDS),
-        ({"details": {"retryAfterSeconds": "inf"}}, None, LONGEST_SECONDS),
-        ({"details": {"retryAfterSeconds": 10**400}}, None, LONGEST_SECONDS),
+        ({"details": {"retryAfterSeconds": 10**9}}, None, LONGEST_RATE_LIMIT_SECONDS),
+        ({"details": {"retryAfterSeconds": "inf"}}, None, LONGEST_RATE_LIMIT_SECONDS),
+        ({"details": {"retryAfterSeconds": 10**400}}, None, LONGEST_RATE_LIMIT_SECONDS),
     ],
 )
 def test_waits(body: object, header: str | None, seconds: float) -> None:
@@ -41,4 +42,4 @@ def test_waits(body: object, header: str | None, seconds: float) -> None:
 @given(st.none() | st.text() | st.integers() | st.floats() | st.booleans() | st.lists(st.none()), st.text())
 def test_any_wait(named: object, header: str) -> None:
     """Whatever a server names, the wait is from 0 seconds to a day."""
-    assert 0 <= retry_after({"details": {"retryAfterSeconds": named}}, header, NOW) <= LONGEST_SECONDS
+    assert 0 <= retry_after({"details": {"retryAfterSeconds": named}}, header, NOW) <= LONGEST_RATE_LIMIT_SECONDS
