@@ -311,7 +311,9 @@ def plan_snapshot(held: HeldChat, read: SnapshotRead) -> Plan:
         return Plan(answer=Doubtful())
     compared = compare(held.messages, read.snapshot.messages)
     left = tuple(id_ for id_ in live if id_ not in came)
-    missing = tuple(id_ for id_ in left if id_ not in unreadable)
+    # an entry without a usable id may be any of those that are missing
+    nameless = any(one.id is None for one in read.snapshot.unreadable)
+    missing = () if nameless else tuple(id_ for id_ in left if id_ not in unreadable)
     row = with_last(conversation, (*came.values(), *(live[id_] for id_ in left)))
     differs = bool(compared.new or compared.changed or missing)
     return Plan(

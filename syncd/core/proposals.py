@@ -122,7 +122,9 @@ def plan_transcript(held: HeldProposal, read: TranscriptRead) -> Plan:
     """Store the latest interview; messages of the one it replaces are no longer there."""
     interview, came = read.transcript.interview, {message.id: message for message in read.transcript.messages}
     rows: list[Row] = [message for id_, message in came.items() if held.messages.get(id_) != message]
-    rows += _gone_messages(held, {*came, *(one.subject_id for one in read.transcript.unreadable)}, read.now)
+    unreadable = read.transcript.unreadable
+    if all(one.id is not None for one in unreadable):  # one without a usable id may be any of those that are missing
+        rows += _gone_messages(held, {*came, *(one.subject_id for one in unreadable)}, read.now)
     if interview != held.interview:
         rows.append(interview)
     return Plan(

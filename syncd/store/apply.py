@@ -165,16 +165,8 @@ def _write_suspicions(connection: Connection, account: str, now: Instant, plan: 
     if plan.suspect is not None:
         met = json.encode(list(plan.suspect.met)).decode()
         conversation_id = plan.suspect.conversation_id
-        connection.execute(
-            _SUSPECT,
-            {
-                "account": account,
-                "conversation_id": conversation_id,
-                "since": plan.suspect.since,
-                "met": met,
-                "now": now,
-            },
-        )
+        words = {"account": account, "conversation_id": conversation_id, "met": met, "now": now}
+        connection.execute(_SUSPECT, words | {"since": plan.suspect.since, "nameless": f"thread:{conversation_id}#"})
         _forget_met(connection, account, conversation_id)
     for kind, subject_id, conversation_id in plan.suspects:
         connection.execute(
@@ -190,11 +182,15 @@ def _write_suspicions(connection: Connection, account: str, now: Instant, plan: 
 _SINCE = " ON CONFLICT DO UPDATE SET since = excluded.since WHERE since > excluded.since"
 """A suspicion is as old as its first sign, and never younger than now: the clock may have been set back since."""
 
+# An entry without a usable id, which is known by its listing, may be any of the messages that are missing.
 _SUSPECT = f"""
 INSERT INTO _suspects (account, kind, subject_id, conversation_id, since)
 SELECT account, 'message', id, conversation_id, :now FROM messages
 WHERE account = :account AND conversation_id = :conversation_id AND gone_at IS NULL AND change_id <= :since
   AND id NOT IN (SELECT value FROM json_each(:met))
+  AND NOT EXISTS (SELECT 1 FROM json_each(:met) WHERE substr(value, 1, length(:nameless)) = :nameless)
+  AND NOT EXISTS (SELECT 1 FROM _seen WHERE account = :account AND conversation_id = :conversation_id
+    AND substr(message_id, 1, length(:nameless)) = :nameless)
   AND id NOT IN (SELECT message_id FROM _seen WHERE account = :account AND conversation_id = :conversation_id)
 {_SINCE}
 """  # noqa: S608 - ours

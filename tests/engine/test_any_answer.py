@@ -221,6 +221,8 @@ def test_any_answer_to_a_writer(path: str, status: int | None, spoil: Spoil) -> 
 
 async def _recover(rig: Rig) -> None:
     """Past every backoff, the mirror is the truth."""
+    await rig.restart()  # whose token it is, and what it may, is asked once a process
+    rig.change(every_proposal=True)
     for _ in range(2):
         rig.clock.advance(25_000)
         await rig.quiet(6, full=True)

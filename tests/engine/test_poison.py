@@ -198,6 +198,25 @@ async def test_a_message_that_becomes_poison_is_kept(rig: Rig) -> None:
     assert rig.events("message.deleted") == []
 
 
+@pytest.mark.parametrize("raw", ["null", "{}", '{"id":7.5}'])
+async def test_an_entry_without_a_name_may_be_any_that_is_missing(rig: Rig, raw: str) -> None:
+    """Where a message stood and now something unreadable does, nothing is taken for deleted."""
+    await rig.quiet()
+    id_ = rig.sim.world.longest()
+    message_id = rig.sim.world.conversations[id_].messages[30].id
+    rig.sim.faults.rewrite(rf'\{{"id":"{message_id}"[^}}]*\}}', raw, path="^/messages", times=None)
+    for _ in range(2):
+        await rig.quiet(4, full=True)
+        rig.clock.advance(3700)
+    assert rig.scalar("SELECT gone_at FROM messages WHERE id = ?", message_id) is None
+    assert {kind for kind, _ in rig.failures()} == {"message"}
+    rig.sim.faults.clear()
+    rig.sim.world.delete_message(id_, message_id)
+    await rig.quiet(4, full=True)
+    assert rig.failures() == {}
+    assert [e["message_id"] for e in rig.events("message.deleted")] == [message_id]
+
+
 async def test_a_conversation_that_becomes_poison_is_kept(rig: Rig) -> None:
     """The same for a conversation: it is on the list, so it is not gone."""
     await rig.quiet()
