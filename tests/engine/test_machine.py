@@ -75,6 +75,7 @@ class MirrorMachine(Story):
         self.runner.run(self._settle())
         assert self.rig.differences() == []
         assert self.find_kept() == []
+        assert self.rig.rows("SELECT * FROM _unreadable") == []
         assert broken_laws(self.rig.events(), self.rig.announced, self.news) == []
         self.has_failed = False
 
