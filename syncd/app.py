@@ -12,6 +12,7 @@ from syncd import logs
 from syncd.config.credentials import resolve_headers, resolve_token, wants_token
 from syncd.config.models import Account, OpenATSAccount, OpenTrainAccount, Settings
 from syncd.core.model import Instant, Wanted
+from syncd.core.sources import OPENATS, OPENTRAIN
 from syncd.core.times import render_time
 from syncd.engine.account import BaseMirror, Log, Mirror, Policy
 from syncd.engine.chats import SnapshotMirror
@@ -52,13 +53,19 @@ class RealClock:
 
 
 class LogAnnouncer:
-    """Writes events into the log."""
+    """Writes events into the log. `degraded`: the accounts whose trouble it has told."""
+
+    def __init__(self) -> None:
+        self.degraded: set[str] = set()
 
     def events(self, events: Sequence[Recorded]) -> None:
         """One line an event."""
         log = logs.get_logger()
         for recorded in events:
-            write = log.warning if recorded.event.kind == "account.degraded" else log.info
+            is_trouble = recorded.event.kind == "account.degraded"
+            if is_trouble:
+                self.degraded.add(recorded.account)
+            write = log.warning if is_trouble else log.info
             write(recorded.event.kind, **fields_of(recorded))
 
     def history(self, account: str, counts: dict[str, int]) -> None:
@@ -129,6 +136,10 @@ def build_client(account: Account, environ: Mapping[str, str]) -> PoliteClient:
     )
 
 
+ADAPTERS: Mapping[str, type[OpenTrain] | type[OpenATS]] = {OPENTRAIN.name: OpenTrain, OPENATS.name: OpenATS}
+"""What speaks to each kind of server."""
+
+
 def build_mirror(account: Account, store: StoreWriter, environ: Mapping[str, str]) -> BaseMirror:
     """An account, ready to be polled."""
     client = build_client(account, environ)
@@ -165,10 +176,12 @@ def perform(
     on_progress: Progress | None = None,
     *,
     create: bool = False,
+    announcer: Announcer | None = None,
 ) -> dict[str, Any]:
     """Have a command done: by whoever holds the database, else by taking its lock ourselves.
 
-    `create`: the database may be made. Raises what the command raises, HolderError where the holder did it.
+    `create`: the database may be made. `announcer`: is told of the events where we do it; else the log is. Raises what
+    the command raises, HolderError where the holder did it.
     """
     deadline = time.monotonic() + _HOLDER_SECONDS
     while True:
@@ -185,14 +198,19 @@ def perform(
             time.sleep(0.1)  # its holder is just opening or closing its door
             continue
         with lock:
-            return asyncio.run(_perform_alone(settings, command, arguments, on_progress or (lambda _: None)))
+            alone = _perform_alone(settings, command, arguments, on_progress or (lambda _: None), announcer)
+            return asyncio.run(alone)
 
 
 async def _perform_alone(
-    settings: Settings, command: str, arguments: dict[str, Any], on_progress: Progress
+    settings: Settings,
+    command: str,
+    arguments: dict[str, Any],
+    on_progress: Progress,
+    announcer: Announcer | None,
 ) -> dict[str, Any]:
     asyncio.get_running_loop().set_default_executor(DetachedThreads())
-    async with hold(settings, os.environ) as holder:
+    async with hold(settings, os.environ, announcer=announcer) as holder:
         await keep_up(holder)
         answer = await holder.serve(command, arguments, on_progress)
         await holder.door.settle()

@@ -19,7 +19,7 @@ from syncd.holder import Holder
 from syncd.ops.processes import ChildProcess, ignore_signal, until_taken
 from syncd.ops.service import Meter, Outlets, Service, Supervisor, Wishes
 from syncd.publish.address import follow_words, name_target
-from syncd.sources.heartbeat import send_heartbeat
+from syncd.sources.http import send_heartbeat
 from syncd.store.read import measure_files, read_figures, read_target_figures
 from syncd.upkeep import keep_up
 
@@ -60,9 +60,11 @@ class Daemon:
     async def run(self) -> None:
         """Run until `stopping` is set; what is under way is broken off, as nothing is lost by it."""
         self.holder.poll_soon = lambda name: self.schedule(name, 0.0)
+        self.holder.send_later = self.send_later
         self._scheduler.start()
         for name in self.holder.mirrors:
             self.schedule(name, await self._first_delay(name))
+            self.send_later(name)
         self._scheduler.add_job(keep_up, "interval", days=1, next_run_time=datetime.now(UTC), args=[self.holder])
         self.service.open(_wishes(self.holder.settings))
         self.log("daemon.started", accounts=len(self.holder.mirrors))
@@ -136,6 +138,16 @@ class Daemon:
         )
         return self.holder.intervals[name]
 
+    def send_later(self, name: str) -> None:
+        """Send an account's messages for later, each at its instant, whenever its next poll is."""
+        self._start(self._send_later(name))
+
+    async def _send_later(self, name: str) -> None:
+        with suppress(StoreTroubleError):  # the next poll meets the same, says it, and sends what is due then
+            while left := await self.holder.departures(name):
+                await self.clock.sleep(min(left))
+                await self.holder.deliver(name)
+
     def reload(self) -> None:
         """Read the configuration again, beside everything else; a broken one changes nothing."""
         self._start(self._take_up())
@@ -162,6 +174,7 @@ class Daemon:
         for name, mirror in self.holder.mirrors.items():
             if before.get(name) is not mirror:
                 self.schedule(name, await self._first_delay(name))
+                self.send_later(name)
         self.log("config.reloaded", accounts=len(self.holder.mirrors))
         if (settings.publish, settings.log) != (held.publish, held.log):
             await self._publish()

@@ -1,15 +1,25 @@
 """Every error: what happened, what to do, whether to retry, which exit code."""
 
 import errno
+import re
 
 PASSING_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 """The system's errors that a disk gets over: full, read-only, ailing. What they hinder is a StoreTroubleError."""
 
 
+_TOKEN = re.compile(r"ot_pat_[\w-]+")
+
+
 class SyncdError(Exception):
-    """Something a person can read and act on; `exit_code` is what a command ends with."""
+    """Something a person can read and act on; `exit_code` is what a command ends with.
+
+    Errors are printed, logged and stored: a token that was put where a name belongs is never a part of one.
+    """
 
     exit_code = 1
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(_TOKEN.sub("ot_pat_***", text))
 
 
 class UsageError(SyncdError):
@@ -86,7 +96,7 @@ class NotFoundError(FetchError):
 
 
 class RejectedError(FetchError):
-    """400, 409 and other 4xx: the server refuses this very request; a cursor in it may be dead."""
+    """400, 409 and other 4xx: the server refuses this very request, or it can't be asked; a cursor may be dead."""
 
 
 class RateLimitedError(FetchError):
@@ -108,3 +118,13 @@ class PublishError(SyncdError):
     def __init__(self, message: str, *, exit_code: int = 69) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class MissingExtraError(SyncdError):
+    """A package that only some commands need is not installed; the text says what to type in a clone, or a wheel's."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the package {package}; in a clone of syncd: pip install '.[{extra}]', with its wheel:"
+            f" pip install 'syncd-VERSION-py3-none-any.whl[{extra}]'"
+        )

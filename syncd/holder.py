@@ -10,15 +10,17 @@ from syncd.config.models import Account, Settings
 from syncd.config.places import check_names
 from syncd.core.observations import Accepted, Opened, Removed
 from syncd.core.plan import PollCost
+from syncd.core.sources import only_read
 from syncd.engine.account import BaseMirror, Log, Mirror, PollResult
 from syncd.engine.outbox import VERBS as SENDING
 from syncd.engine.outbox import OutboxSender, SendTurn, deliver
 from syncd.engine.outbox import Verb as SendingVerb
 from syncd.engine.poll import poll_any
-from syncd.errors import StoreTroubleError, SyncdError, UsageError
+from syncd.errors import StoreTroubleError, SyncdError
 from syncd.ops.disk import check_disk, is_log_too_long
 from syncd.ops.door import Door, Progress
 from syncd.ops.processes import DeclaredPause
+from syncd.ops.requests import check_request
 from syncd.protocols import Clock
 from syncd.store.commands import REWRITING, STORE_COMMANDS, run_store_command
 from syncd.store.database import empty_log
@@ -32,7 +34,8 @@ _PROGRESS_SECONDS = 0.2
 class Holder:
     """Everything that one process does for one database, whether it runs for ever or for one command.
 
-    `poll_soon`: what brings an account's next poll forward, where there is a schedule.
+    `poll_soon`: what brings an account's next poll forward, where there is a schedule. `send_later`: what sends an
+    account's messages for later at their instants, where there is a daemon.
     """
 
     def __init__(self, settings: Settings, store: StoreWriter, build: Build, clock: Clock, log: Log) -> None:
@@ -44,6 +47,7 @@ class Holder:
         self.intervals: dict[str, float] = {}
         self.door = Door(settings.db_path, self.serve, group_read=settings.store.group_read)
         self.poll_soon: Callable[[str], None] = lambda _: None
+        self.send_later: Callable[[str], None] | None = None
         self.declared_pause = DeclaredPause(settings.db_path, clock)
         self._build = build
         self._file = store.files_used
@@ -91,9 +95,20 @@ class Holder:
             self.log(
                 "poll", level="debug", account=name, state=outcome.account_state.state, requests=outcome.cost.requests
             )
-        if isinstance(mirror, Mirror) and not paused:
-            await deliver(OutboxSender(mirror, self._send_turn(name)), healthy=outcome.trouble is None)
+        if not paused:
+            await self.deliver(name, healthy=outcome.trouble is None)
         return outcome
+
+    async def deliver(self, name: str, *, healthy: bool = True) -> None:
+        """Send what waits in an account's outbox and is due; `healthy`: its server is worth a try."""
+        mirror = self.mirrors.get(name)
+        if isinstance(mirror, Mirror):
+            await deliver(OutboxSender(mirror, self._send_turn(name)), healthy=healthy)
+
+    async def departures(self, name: str) -> list[float]:
+        """Seconds until each of an account's messages for later leaves."""
+        mirror = self.mirrors.get(name)
+        return await OutboxSender(mirror, self._send_turn(name)).departures() if isinstance(mirror, Mirror) else []
 
     async def _take_up_file(self) -> None:
         """Make the accounts known to a file that has taken the database's place, and empty a log that is too long."""
@@ -111,7 +126,7 @@ class Holder:
         check_names([name], self.mirrors)
         mirror = self.mirrors[name]
         if not isinstance(mirror, Mirror):
-            raise UsageError(f"account {name} is an OpenATS, which syncd only reads; write in its own pages")
+            raise only_read(name, self.settings.accounts[name].source)
         return OutboxSender(mirror, self._send_turn(name))
 
     def _send_turn(self, name: str) -> SendTurn:
@@ -120,10 +135,8 @@ class Holder:
 
     async def serve(self, command: str, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """Do what somebody asks for, whether through the door or in this very process."""
-        verb = VERBS.get(command)
-        if verb is None:
-            raise UsageError(f"this syncd does not know the command {command}; are two versions installed?")
-        return await verb(self, arguments, progress)
+        checked = check_request(command, arguments)  # also whether there is such a command
+        return await VERBS[command](self, checked, progress)
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -220,13 +233,15 @@ def _store_command(name: str) -> Verb:
 
 
 def _sending(verb: SendingVerb) -> Verb:
-    """What is done at the desk of one account; a message that is only queued leaves with the next poll."""
+    """What is done with one account's outbox; a message for later leaves by itself where there is a daemon."""
 
     async def serve(holder: Holder, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         name = str(arguments["account"])
         answer = await verb(holder.outbox_sender(name), arguments, progress)
         if arguments.get("later"):
-            holder.poll_soon(name)
+            answer["has_daemon"] = holder.send_later is not None
+            if holder.send_later is not None:
+                holder.send_later(name)
         return answer
 
     return serve

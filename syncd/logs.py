@@ -9,11 +9,11 @@ import re
 import sys
 import time
 import unicodedata
-from contextlib import contextmanager
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:  # structlog takes 0.2 s to import, and a reading command logs nothing
-    from collections.abc import Callable, Iterator, Mapping, MutableMapping
+    from collections.abc import Callable, Mapping, MutableMapping
 
     from structlog.typing import FilteringBoundLogger, Processor
 
@@ -29,19 +29,16 @@ _secrets: set[str] = set()
 
 
 class _Sink:
-    """Writes lines to a stream; a line that the stream refuses is counted, for logging must not end the daemon."""
+    """Writes lines to a stream; a line that the stream refuses is lost, for logging must not end the daemon."""
 
     def __init__(self, stream: TextIO) -> None:
-        self.dropped = 0
         self._stream = stream
 
     def msg(self, line: str) -> None:
         """Write one line at once, so that lines of several threads do not mix."""
-        try:
+        with suppress(OSError, ValueError):  # ValueError: the stream is closed
             self._stream.write(f"{line}\n")
             self._stream.flush()
-        except (OSError, ValueError):  # ValueError: the stream is closed
-            self.dropped += 1
 
     debug = info = warning = error = critical = msg
 
@@ -58,6 +55,7 @@ class _LibraryRecords(logging.Handler):
 
 
 _sink: _Sink | None = None
+_is_json: bool | None = None  # before `configure` nobody knows
 
 
 def configure(
@@ -72,15 +70,16 @@ def configure(
     """Set up all logging; loggers given out earlier follow, so it can be called again. `clock` gives epoch seconds."""
     import structlog  # noqa: PLC0415 - see TYPE_CHECKING above
 
-    global _sink  # noqa: PLW0603 - a process has one log
+    global _is_json, _sink  # noqa: PLW0603 - a process has one log
     stream = stream or sys.stderr
     _sink = _Sink(stream)
     for_people = format == "console" or (format == "auto" and stream.isatty())
+    _is_json = not for_people
     renderers = _console(stream, environ) if for_people else _json()
     if is_journal(stream, environ):
         renderers.append(_add_priority)
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, _stamp(clock, run_id), _name_error, _clean, *renderers],
+        processors=[_stamp(clock, run_id), _name_error, _clean, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=lambda *_: _sink,
         cache_logger_on_first_use=False,
@@ -96,13 +95,11 @@ def get_logger(**fields: Any) -> FilteringBoundLogger:
     return logger
 
 
-@contextmanager
-def bound(**fields: Any) -> Iterator[None]:
-    """Put `fields`, such as `run_id` or `account`, on every line logged inside, in tasks started there too."""
-    import structlog  # noqa: PLC0415 - see TYPE_CHECKING above
-
-    with structlog.contextvars.bound_contextvars(**fields):
-        yield
+def is_json() -> bool:
+    """Say whether each line of the log is a JSON object; before it was set up, by what the output is."""
+    if _is_json is None:
+        configure()
+    return bool(_is_json)
 
 
 def register_secret(text: str) -> None:
@@ -124,11 +121,6 @@ def describe_error(error: BaseException) -> str:
     """Return an error as one line: its type and its words, never its traceback."""
     words = " ".join(str(error).split())
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
-
-
-def dropped_lines() -> int:
-    """Return how many lines the stream has refused since `configure`: a full disk, a closed pipe."""
-    return _sink.dropped if _sink else 0
 
 
 def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:

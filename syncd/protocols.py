@@ -13,6 +13,7 @@ from syncd.core.model import (
     JobPage,
     Message,
     NotModified,
+    OpenedConversation,
     Outgoing,
     Page,
     ProposalPage,
@@ -152,8 +153,8 @@ class Sender(Protocol):
     async def send_message(self, conversation_id: str, content: str) -> Message:
         """Send one message, once: UnreachableError "connect" says that it never left, any other that it may have."""
 
-    async def open_conversation(self, proposal_id: str) -> str:
-        """The id of the proposal's conversation, which is opened if there is none yet."""
+    async def open_conversation(self, proposal_id: str) -> OpenedConversation:
+        """The proposal's conversation, which is opened if there is none yet."""
 
 
 class Store(Protocol):
@@ -168,8 +169,13 @@ class Store(Protocol):
     async def fetch_account(self, account: str) -> HeldAccount:
         """The account as it is now."""
 
-    async def fetch_due(self, account: str, now: Instant, kinds: Sequence[str]) -> list[tuple[str, str]]:
-        """Kind and subject of all of these kinds that is owed and due, oldest first."""
+    async def fetch_due(
+        self, account: str, now: Instant, kinds: Sequence[str], *, failing: bool = False
+    ) -> list[tuple[str, str]]:
+        """Kind and subject of all of these kinds that is due, oldest first; `failing`: or fails, due or not."""
+
+    async def fetch_failures(self, account: str) -> dict[tuple[str, str], Instant]:
+        """When each thing that fails is tried again, by kind and subject."""
 
     async def fetch_backlog(self, account: str) -> Backlog:
         """What stands between the account and the end of a comparison."""

@@ -92,6 +92,11 @@ class Running:
         assert found is not None
         return found
 
+    def wait_for_any(self) -> None:
+        """Wait for its first line, wherever it prints it."""
+        with self._came:
+            assert self._came.wait_for(lambda: self._out or self._err, PATIENCE)
+
     def end(self) -> Ended:
         """Wait for its end."""
         code = self.process.wait(PATIENCE * 2)

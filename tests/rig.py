@@ -16,14 +16,14 @@ from syncd.core.observations import Opened
 from syncd.engine.account import Mirror, Policy, PollResult
 from syncd.engine.poll import poll
 from syncd.simulator import Simulator, World
-from syncd.sources.http import Manners, PoliteClient
+from syncd.sources.http import Limits, PoliteClient
 from syncd.sources.opentrain import OpenTrain
 from syncd.store.apply import Recorded
 from syncd.store.migrate import open_writer
 from syncd.store.writer import StoreWriter
 
 Row = dict[str, Any]
-QUICK = Manners(connect_timeout=2, read_timeout=2, deadline=5)
+QUICK = Limits(connect_timeout=2, read_timeout=2, deadline=5)
 
 
 class SteeredClock:
@@ -87,7 +87,7 @@ class Rig:
 
     async def start(self) -> None:
         """Open the database and begin, as a process does."""
-        client = PoliteClient(self.sim.url, clock=self.clock, token=lambda: self.token, manners=QUICK)
+        client = PoliteClient(self.sim.url, clock=self.clock, token=lambda: self.token, limits=QUICK)
         self.store = StoreWriter(open_writer(self.path), self.clock, Announcements(self.announced))
         self.store.start()
         self.mirror = Mirror(
@@ -111,12 +111,12 @@ class Rig:
         await self.stop()
         await self.start()
 
-    async def poll(self, *, full: bool = False, after: float = 15.0) -> PollResult:
+    async def poll(self, *, full: bool = False, manual: bool = False, after: float = 15.0) -> PollResult:
         """One poll, `after` seconds later; the request log and `new_events` begin anew."""
         self.clock.advance(after)
         self.sim.requests.clear()
         self._before = self.scalar("SELECT COALESCE(MAX(id), 0) FROM events")
-        return await poll(self.mirror, full=full)
+        return await poll(self.mirror, full=full, manual=manual)
 
     async def quiet(self, polls: int = 6, *, full: bool = False) -> None:
         """Poll until nothing is owed any more, or so many times."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from msgspec.structs import replace
 
 from rig import Rig, SteeredClock
 from syncd.simulator import Quirks, Simulator, World
@@ -48,6 +49,11 @@ _QUIRKS = (
     ("updates_available", True),
     ("cursor_lifetime_requests", 6),
     ("cursor_lifetime_seconds", 600.0),
+    ("filters_late", True),
+    ("filters_late", False),
+    ("page_cap", 1),
+    ("page_cap", 30),
+    ("page_cap", None),
 )
 
 _POISON = ("null", "{}", '{"id":""}', '{"id":5.0}', '{"id":18446744073709551616}', '{"id":"odd","x":1e400}')
@@ -106,13 +112,17 @@ class Story(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.news: set[str] = set()
         self.left: set[str] = set()
+        self.twins: set[tuple[str, str]] = set()
         self.has_failed = True
         self.steps = 0
 
     @initialize(
-        length=st.sampled_from(_LENGTHS), ways=st.sets(st.sampled_from(_QUIRKS), max_size=4), polled=st.booleans()
+        length=st.sampled_from(_LENGTHS),
+        ways=st.sets(st.sampled_from(_QUIRKS), max_size=4),
+        polled=st.booleans(),
+        every=st.booleans(),
     )
-    def begin(self, length: int, ways: set[tuple[str, Any]], *, polled: bool) -> None:
+    def begin(self, length: int, ways: set[tuple[str, Any]], *, polled: bool, every: bool) -> None:
         """A small inbox, on a server that turned out some way, mirrored or not yet."""
         server = SteeredClock()
         self.world = World(server, seed=5)
@@ -125,6 +135,7 @@ class Story(RuleBasedStateMachine):
             event(f"begin with {way}")
         self.clock = LocalClock(server)
         self.rig = Rig(self.sim, Path(self.folder.name) / "syncd.db", self.clock)
+        self.rig.policy = replace(self.rig.policy, every_proposal=every)
         self.runner.run(self.rig.start())
         if polled:
             self.runner.run(self.rig.poll(after=0.0))
@@ -264,7 +275,47 @@ class Story(RuleBasedStateMachine):
         else:
             (self.world.interview_ready if what == "ready" else self.world.interview_erased)(proposal_id)
 
+    @counted(number=picks)
+    def interview_after_leaving(self, number: int) -> None:
+        """An interview is recorded, or replaced, whether or not its conversation can still be seen."""
+        if self.world.proposals:
+            ids = sorted(self.world.proposals)
+            self.world.interview_appears(ids[number % len(ids)], score=float(number))
+
+    @counted()
+    def apply_unasked(self) -> None:
+        """Somebody applies for a job, and nobody writes to them."""
+        self.world.new_proposal()
+
+    @counted(number=picks, which=st.integers(0, 250), moved=st.booleans())
+    def show_elsewhere(self, number: int, which: int, *, moved: bool) -> None:
+        """A message is shown in another conversation: moved, or there too, until all is quiet."""
+        here, there = self.pick(number), self.pick(number + 1)
+        if here == there or not self.world.conversations[here].messages:
+            return
+        id_ = self.pick_message(here, which)
+        if id_ in {m.id for m in self.world.conversations[there].messages} or any(
+            id_ == known for _, known in self.twins
+        ):
+            return
+        self.world.show_elsewhere(here, id_, there, moved=moved)
+        if not moved:
+            self.twins.add((there, id_))
+
+    def end_quarrels(self) -> None:
+        """Show each message in one conversation only."""
+        for conversation_id, id_ in sorted(self.twins):
+            known = {**self.world.conversations, **self.world.deleted_conversations}.get(conversation_id)
+            if known is not None:
+                known.messages[:] = [message for message in known.messages if message.id != id_]
+        self.twins.clear()
+
     # What goes wrong
+
+    @counted()
+    def list_for_ever(self) -> None:
+        """Lists whose pages never end, until all is quiet."""
+        self.sim.quirks.endless_lists = True
 
     @counted(
         retry_after=st.sampled_from([0, 1, 0.5, "2", 61, 4000, "soon", None]),

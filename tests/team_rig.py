@@ -32,7 +32,7 @@ class TeamRig(Rig):
     async def start(self) -> None:
         """Open the database and begin, as a process does."""
         token = (lambda: self.token) if self.token != self.sim.token else None
-        client = PoliteClient(self.sim.openats_url, clock=self.clock, token=token, manners=self.manners)
+        client = PoliteClient(self.sim.openats_url, clock=self.clock, token=token, limits=self.manners)
         self.store = StoreWriter(open_writer(self.path), self.clock, Announcements(self.announced))
         self.store.start()
         self.chats = SnapshotMirror(

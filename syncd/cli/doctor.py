@@ -8,11 +8,14 @@ from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
-from syncd.app import RealClock, build_client
+from syncd.app import ADAPTERS, RealClock, build_client
 from syncd.cli.options import Places, find_database, read_accounts_now
 from syncd.cli.publishing import connect_target
+from syncd.config.credentials import wants_token
 from syncd.config.load import load
 from syncd.config.models import Account, OpenATSAccount, Settings
+from syncd.core.catalogue import Catalogue
+from syncd.core.sources import SOURCES
 from syncd.core.times import after, seconds_between
 from syncd.errors import AuthError, ForbiddenError, NotFoundError, SyncdError
 from syncd.ops import doctor as ops
@@ -22,7 +25,6 @@ from syncd.ops.door import find_holder, find_readers, find_writers
 from syncd.publish.address import name_target
 from syncd.sources.http import PoliteClient
 from syncd.sources.openats import OpenATS
-from syncd.sources.opentrain import OpenTrain
 from syncd.sources.specification import fetch_specification, find_differences
 from syncd.store.database import describe_schema, find_damage
 from syncd.store.published import ChangedRows
@@ -120,8 +122,7 @@ async def _examine_account(account: Account) -> list[Finding]:
         return [ops.problem("token", str(error), account=name)]
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            look = _look_at_openats if isinstance(account, OpenATSAccount) else _look_at_opentrain
-            return await look(account, client)
+            return await _examine_server(account, client)
     except (AuthError, ForbiddenError) as error:
         return [ops.problem("token", str(error), account=name)]
     except SyncdError as error:
@@ -132,18 +133,26 @@ async def _examine_account(account: Account) -> list[Finding]:
         await client.close()
 
 
-async def _look_at_opentrain(account: Account, client: PoliteClient) -> list[Finding]:
-    name, clock = account.name, RealClock()
+async def _examine_server(account: Account, client: PoliteClient) -> list[Finding]:
+    name, kind, clock = account.name, SOURCES[account.source], RealClock()
+    source = ADAPTERS[account.source](client)
     began = clock.now()
-    identity = await OpenTrain(client).fetch_identity()
+    identity = await source.fetch_identity()
     ours = after(began, seconds_between(began, clock.now()) / 2)
-    return [
-        ops.fine("reachability", f"{account.base_url} answers", name),
-        ops.fine("token", "the server takes it", name),
-        ops.judge_scopes(name, identity.scopes),
-        ops.judge_clock(name, ours, identity.server_time),
-        await _compare_specification(name, client),
-    ]
+    findings = [ops.fine("reachability", f"{account.base_url} answers", name)]
+    if wants_token(account):
+        findings.append(ops.fine("token", "the server takes it", name))
+    if kind.has_viewer:
+        findings.append(ops.judge_scopes(name, identity.scopes))
+    findings.append(ops.judge_clock(name, ours, identity.server_time))
+    if kind.publishes_specification:
+        findings.append(await _compare_specification(name, client))
+    if isinstance(account, OpenATSAccount) and isinstance(source, OpenATS):
+        findings += [await _check_id(name, "jobs", source.fetch_job, id_) for id_ in _ids(account.jobs)]
+        findings += [
+            await _check_id(name, "candidates", source.fetch_candidate, id_) for id_ in _ids(account.candidates)
+        ]
+    return findings
 
 
 async def _compare_specification(name: str, client: PoliteClient) -> Finding:
@@ -153,20 +162,6 @@ async def _compare_specification(name: str, client: PoliteClient) -> Finding:
         return ops.fine("specification", "the server publishes none", name)
     except SyncdError as error:
         return ops.warn("specification", f"it can't be had: {error}", "try again later", name)
-
-
-async def _look_at_openats(account: Account, client: PoliteClient) -> list[Finding]:
-    assert isinstance(account, OpenATSAccount)  # noqa: S101 - the caller has told them apart
-    source, clock = OpenATS(client), RealClock()
-    began = clock.now()
-    roster = await source.fetch_jobs()
-    ours = after(began, seconds_between(began, clock.now()) / 2)
-    return [
-        ops.fine("reachability", f"{account.base_url} answers", account.name),
-        ops.judge_clock(account.name, ours, roster.server_time),
-        *[await _check_id(account.name, "jobs", source.fetch_job, id_) for id_ in _ids(account.jobs)],
-        *[await _check_id(account.name, "candidates", source.fetch_candidate, id_) for id_ in _ids(account.candidates)],
-    ]
 
 
 def _ids(configured: str | tuple[int, ...]) -> list[str]:
@@ -202,20 +197,23 @@ def examine_target(places: Places, wanted: "PublishSettings | None") -> list[Fin
     """Whether it is reached, and how far it is; nothing where nothing is to be published, or nothing is there to be."""
     if wanted is None:
         return []
+    from syncd.store.tables import describe_catalogue
+
+    catalogue = describe_catalogue()
     try:
-        changes = ChangedRows(find_database(places))
+        changes = ChangedRows(find_database(places), catalogue.tables)
     except SyncdError:
         return []  # said already
     try:
         with closing(changes):
-            found = _look(changes, wanted)
+            found = _look(changes, catalogue, wanted)
     except SyncdError as error:
         return [problem("publish", str(error))]
     refusals = [str(refusal) for refusal in found.refusals]
     return judge_target(name_target(wanted.url, wanted.schema_name), found.version, found.behind, refusals)
 
 
-def _look(changes: ChangedRows, wanted: "PublishSettings") -> "TargetStatus":
+def _look(changes: ChangedRows, catalogue: Catalogue, wanted: "PublishSettings") -> "TargetStatus":
     with closing(connect_target(wanted)) as line, changes.look() as snapshot:
         from syncd.publish.target import read_target_status
 
@@ -223,6 +221,6 @@ def _look(changes: ChangedRows, wanted: "PublishSettings") -> "TargetStatus":
         timeouts.daemon = True
         timeouts.start()
         try:
-            return read_target_status(line, snapshot)
+            return read_target_status(line, snapshot, catalogue)
         finally:
             timeouts.cancel()

@@ -9,13 +9,14 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from syncd.cli.options import JsonOption, Places, find_database, new_family, with_places
+from syncd.cli.options import MOST, JsonOption, Places, find_database, new_family, with_places
 from syncd.cli.terminal import make_safe, print_json
+from syncd.core.catalogue import Relation
 from syncd.core.times import render_time
 from syncd.errors import UsageError
-from syncd.reports.export import Column, ExportSnapshot, Format, Relation, Rows, as_dict, type_of, write_export
+from syncd.reports.export import ExportSnapshot, Format, Rows, as_dict, write_export
 from syncd.store.database import Connection, fetch_version
-from syncd.store.published import PublicRelation, read_change_id, read_relation, read_relations
+from syncd.store.published import read_change_id, read_relation
 from syncd.store.read import open_snapshot
 
 SinceOption = Annotated[
@@ -24,6 +25,7 @@ SinceOption = Annotated[
         "--since",
         metavar="CHANGE_ID",
         min=0,
+        max=MOST,
         show_default=False,
         help="Only what changed behind this transaction, and what was deleted; views are whole.",
     ),
@@ -83,10 +85,9 @@ def _take_snapshot(database: Connection, since: int | None) -> ExportSnapshot:
 
 
 def _relations(database: Connection, since: int | None) -> Iterator[tuple[Relation, Rows]]:
-    for source in read_relations(database, deletions=since is not None):
-        yield _relation(source), read_relation(database, source, since)
+    from syncd.store.tables import DELETIONS, describe_catalogue
 
-
-def _relation(source: PublicRelation) -> Relation:
-    columns = tuple(Column(name, type_of(name, declared)) for name, declared in source.columns)
-    return Relation(name=source.name, kind=source.kind, columns=columns)
+    catalogue = describe_catalogue()
+    deletions = () if since is None else (DELETIONS,)
+    for relation in (*catalogue.tables, *catalogue.views, *deletions):
+        yield relation, read_relation(database, relation, since)

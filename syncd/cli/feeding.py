@@ -1,17 +1,20 @@
 """Following what happens: events."""
 
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from syncd.cli.options import (
+    MOST,
     AccountOption,
     JsonOption,
     Places,
@@ -22,6 +25,8 @@ from syncd.cli.options import (
     with_places,
 )
 from syncd.cli.terminal import print_json_line
+from syncd.config.places import find_secret_variables
+from syncd.core.model import EVENT_KINDS
 from syncd.errors import SyncdError, UsageError
 from syncd.store.database import Database
 from syncd.store.feed import Choice, FeedPage, claiming, read_consumer, read_events, read_version, retry_wait
@@ -32,7 +37,8 @@ _LOOK_SECONDS = 0.2
 _TRIES_WITHOUT_FOLLOW = 3
 
 AfterOption = Annotated[
-    int | None, typer.Option("--after", metavar="ID", min=0, show_default=False, help="Only events behind this one.")
+    int | None,
+    typer.Option("--after", metavar="ID", min=0, max=MOST, show_default=False, help="Only events behind this one."),
 ]
 ConsumerOption = Annotated[
     str | None,
@@ -50,7 +56,10 @@ def events(  # noqa: PLR0913 - each is an option of the command
     after: AfterOption = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what happens, until Ctrl-C.")] = False,
     kind: Annotated[
-        str | None, typer.Option("--kind", metavar="K", show_default=False, help="Only this kind, such as message.new.")
+        list[str] | None,
+        typer.Option(
+            "--kind", metavar="K", show_default=False, help="Only this kind, such as message.new; several add up."
+        ),
     ] = None,
     account: AccountOption = None,
     consumer: ConsumerOption = None,
@@ -69,18 +78,21 @@ def events(  # noqa: PLR0913 - each is an option of the command
     again, after longer and longer waits, before any later event; without --follow three times in all. A line of kind
     feed.gap says which events were erased before they were read.
     """
+    _check_kinds(kind or ())
     _check_words(after, consumer, command, execute=execute, from_start=from_start, as_json=as_json)
     path = find_database(places)
     with closing(open_feed(path)) as database, _claiming(places, path, consumer):
         check_account(database, account)
         known = None if consumer is None else read_consumer(database, consumer)
         history = consumer is None or (from_start if known is None else bool(known["from_start"]))
-        choice = Choice(kind=kind, account=account, baseline=history)
+        choice = Choice(kinds=tuple(kind or ()), account=account, baseline=history)
         place = known["event_id"] if known else after or 0
         reader = Reader(places, path, consumer, place, from_start=history)
+        secrets = find_secret_variables(places.config, os.environ) if command else frozenset()
+        environ = {name: value for name, value in os.environ.items() if name not in secrets}
         for look in watch(database, place, choice, follow=follow):
             if command:
-                reader.run(command, look, follow=follow)
+                reader.run(command, look, environ, follow=follow)
             else:
                 reader.print(look)
 
@@ -89,6 +101,14 @@ def _claiming(places: Places, path: Path, consumer: str | None) -> AbstractConte
     if consumer is None:
         return nullcontext()
     return claiming(path, consumer, lambda: run_holder_command(places, path, "claim", {"name": consumer}))
+
+
+def _check_kinds(kinds: Sequence[str]) -> None:
+    unknown = sorted(set(kinds) - EVENT_KINDS)
+    if unknown:
+        close = get_close_matches(unknown[0], EVENT_KINDS, n=1)
+        meant = f"did you mean {close[0]}?" if close else f"there is {', '.join(sorted(EVENT_KINDS))}"
+        raise UsageError(f"no event is of the kind {unknown[0]}; {meant}")
 
 
 def _check_words(
@@ -146,11 +166,11 @@ class Reader:
         self._place = look.place
         self._keep()
 
-    def run(self, command: list[str], look: FeedPage, *, follow: bool) -> None:
+    def run(self, command: list[str], look: FeedPage, environ: Mapping[str, str], *, follow: bool) -> None:
         """Run the command for each line in turn; SyncdError when it keeps failing and nobody follows."""
         for line in look.lines:
             tries = 0
-            while (error := run_on(command, line)) is not None:
+            while (error := run_on(command, line, environ)) is not None:
                 tries += 1
                 failed = self._keep(error=error)
                 wait = retry_wait(failed.get("tries", tries))
@@ -171,13 +191,13 @@ class Reader:
 # Run somebody's command on an event.
 
 
-def run_on(command: list[str], line: dict[str, Any]) -> str | None:
+def run_on(command: list[str], line: dict[str, Any], environ: Mapping[str, str]) -> str | None:
     """Give the event to the command on standard input; what went wrong in one line, or None.
 
-    The command may leave its input unread. Raises UsageError when it can't be started at all.
+    The command has this environment, and may leave its input unread. Raises UsageError when it can't be started at all.
     """
     try:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - the user's own command
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environ)  # noqa: S603 - the user's own command
     except OSError as error:
         raise UsageError(f"{command[0]} can't be run: {error.strerror}") from error
     try:

@@ -1,6 +1,5 @@
 """The `syncd` command: which families of commands there are, and how every command ends."""
 
-import io
 import os
 import sys
 import traceback
@@ -13,8 +12,8 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from syncd.cli.options import ConfigOption, DatabaseOption, Places, new_family
-from syncd.cli.terminal import make_safe
-from syncd.errors import SyncdError
+from syncd.cli.terminal import OutputError, PipeClosedError, let_go_of_output, make_safe, take_streams
+from syncd.errors import SyncdError, UsageError
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "syncd.cli.running": ("run", "sync", "accept"),
@@ -28,6 +27,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "syncd.cli.publishing": ("publish",),
     "syncd.cli.erasing": ("purge",),
     "syncd.cli.operating": ("init", "install-service", "doctor", "backup"),
+    "syncd.cli.explaining": ("docs",),
 }
 """Each family's module, which holds a typer application named `app`, and its commands in the order of the help."""
 
@@ -36,10 +36,6 @@ PIPE_CLOSED = 141
 
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # click's UsageError, wherever this typer keeps click
 _CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
-
-
-class PipeClosedError(Exception):
-    """Whoever read our output has gone."""
 
 
 class FamilyCommands(MutableMapping[str, Any]):
@@ -68,18 +64,11 @@ class FamilyCommands(MutableMapping[str, Any]):
 
 
 class SyncdGroup(TyperGroup):
-    """The group of all commands; it loads them late and notices a closed pipe before typer calls it a failure."""
+    """The group of all commands; it loads them late."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.commands = FamilyCommands(FAMILIES)
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command that was named."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            raise PipeClosedError from None
 
 
 app = new_family(
@@ -116,23 +105,51 @@ def start(
 def run_command(words: Sequence[str]) -> int:
     """Run one command line; whatever happens, the answer is an exit code and at most one line of error."""
     try:
+        for word in words:
+            _check_word(word)
         ended = app(args=list(words), prog_name="syncd", standalone_mode=False)
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
-    except (PipeClosedError, BrokenPipeError):
-        _let_go_of_output()
+    except PipeClosedError:
+        let_go_of_output()
         return PIPE_CLOSED
+    except OutputError as error:
+        let_go_of_output()
+        return _report(error, words)
     except Exception as error:  # noqa: BLE001 - the one place where every error becomes a line and a code
-        return _report(error)
+        return _report(error, words)
     return ended if isinstance(ended, int) else 0
 
 
-def _report(error: Exception) -> int:
-    """Print the error as one line; the answer is the exit code that goes with it."""
+def _check_word(word: str) -> None:
+    """Refuse what neither SQLite nor JSON could hold."""
+    if not word.isascii() and any("\ud800" <= letter <= "\udfff" for letter in word):
+        raise UsageError(f"the argument {os.fsencode(word)!r} is no UTF-8 text; write it in UTF-8")
+
+
+def _is_service(words: Sequence[str]) -> bool:
+    """Whether the command runs for ever, so that what it says goes into a log."""
+    rest = iter(words)
+    for word in rest:
+        if word in ("--config", "--db"):
+            next(rest, None)
+        elif not word.startswith("-"):
+            return word == "run" or (word == "publish" and "--follow" in words)
+    return False
+
+
+def _report(error: Exception, words: Sequence[str]) -> int:
+    """Tell the error in one line, a service in the form of its log; the answer is the exit code that goes with it."""
     if os.environ.get("SYNCD_DEBUG") == "1":
         traceback.print_exception(error)
     text, code = _describe(error)
+    if _is_service(words):
+        from syncd import logs  # it is slow to import
+
+        if logs.is_json():
+            logs.get_logger().error("service.failed", error=text, exit_code=code)
+            return code
     print(f"syncd: {make_safe(text).strip()}", file=sys.stderr)
     return code
 
@@ -149,16 +166,9 @@ def _describe(error: Exception) -> tuple[str, int]:
     return f"internal error: {type(error).__name__}: {error} (SYNCD_DEBUG=1 shows where)", 1
 
 
-def _let_go_of_output() -> None:
-    """Keep the interpreter from writing what is left into the closed pipe, and from complaining about it."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-
-
 def main() -> None:
     """Run the command line of this process."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a letter shows a question mark for it
+    take_streams()
     sys.exit(run_command(sys.argv[1:]))
 
 

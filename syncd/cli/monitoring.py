@@ -22,6 +22,7 @@ from syncd.cli.terminal import (
     safe_text,
 )
 from syncd.core.times import AHEAD_SECONDS, after, elapsed, parse_duration
+from syncd.files import companion
 from syncd.store.database import Database
 from syncd.store.feed import read_consumers
 from syncd.store.published import read_targets
@@ -87,7 +88,7 @@ def check(
 
 def measure_database(path: Path) -> int:
     """The bytes that the database takes on disk, its write-ahead log included."""
-    files = (path, path.with_name(f"{path.name}-wal"))
+    files = (path, companion(path, "-wal"))
     return sum(file.stat().st_size for file in files if file.exists())
 
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncd.cli.options import JsonOption, Places, find_database, new_family, run_holder_command, with_places
+from syncd.cli.options import MOST, JsonOption, Places, find_database, new_family, run_holder_command, with_places
 from syncd.cli.terminal import make_safe, print_json, render_size
 from syncd.config.load import example_text
 from syncd.config.places import init_path
 from syncd.errors import SyncdError, UsageError
+from syncd.files import create_text, follow_own_links, replace_text
 
 if TYPE_CHECKING:  # imports what only the doctor needs
     from syncd.ops.doctor import Finding
@@ -64,7 +65,9 @@ def backup(
     places: Places,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy goes.", show_default=False)],
     *,
-    keep: Annotated[int, typer.Option("--keep", min=1, help="How many copies to keep: FILE, FILE.1, FILE.2 …")] = 1,
+    keep: Annotated[
+        int, typer.Option("--keep", min=1, max=MOST, help="How many copies to keep: FILE, FILE.1, FILE.2 …")
+    ] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Write a consistent, verified copy of the database, while the daemon runs or not."""
@@ -147,16 +150,10 @@ def init(
 def _write_private(target: Path, text: str, *, overwrite: bool) -> None:
     """Write a file that only its owner may read, whole or not at all; FileExistsError unless it may be overwritten."""
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not overwrite and target.is_symlink():
-        raise FileExistsError
-    target = target.resolve() if overwrite else target  # a link to the file stays a link
-    written = target.with_name(f".{target.name}.new") if overwrite else target
     if overwrite:
-        written.unlink(missing_ok=True)
-    with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    if overwrite:
-        written.replace(target)
+        replace_text(follow_own_links(target), text)  # a link to the file stays a link
+    else:
+        create_text(target, text)
 
 
 def _next_steps(target: Path, *, found_by_itself: bool) -> str:

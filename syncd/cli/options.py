@@ -14,18 +14,31 @@ import typer
 
 from syncd.config.places import reading_db_candidates
 from syncd.errors import DatabaseError, NoDatabaseError, SyncdError, UsageError
+from syncd.files import companion
 from syncd.store.database import Database
 from syncd.store.read import read_accounts, read_holders, read_status, reading
 
 Words = ParamSpec("Words")
 
+MOST = 2**63 - 1
+"""The largest number that SQLite holds: what is counted or numbered is no larger."""
+
+# Whether a file can be read is told by whoever reads it, with what to do.
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", show_default=False, help="The configuration; found by itself if absent."),
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        readable=False,
+        show_default=False,
+        help="The configuration; found by itself if absent.",
+    ),
 ]
 DatabaseOption = Annotated[
     Path | None,
-    typer.Option("--db", metavar="FILE", show_default=False, help="The database; wins over the configuration's."),
+    typer.Option(
+        "--db", metavar="FILE", readable=False, show_default=False, help="The database; wins over the configuration's."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 AccountOption = Annotated[
@@ -40,10 +53,18 @@ def new_family(**settings: Any) -> typer.Typer:
 
 @dataclass(frozen=True)
 class Places:
-    """The configuration and the database that the command line names; None where it names none."""
+    """The configuration and the database that the command line names; None where it names none.
+
+    Raises UsageError for a name that no file has, such as the empty one of a variable that is not set.
+    """
 
     config: Path | None = None
     db: Path | None = None
+
+    def __post_init__(self) -> None:
+        for option, path in (("--config", self.config), ("--db", self.db)):
+            if path is not None and not path.name:
+                raise UsageError(f"{option} wants the name of a file; leave it out, or name one")
 
 
 def places_so_far(context: typer.Context) -> Places:
@@ -81,7 +102,7 @@ def find_database(places: Places) -> Path:
     candidates = reading_db_candidates(places.db, places.config, os.environ)
     for candidate in candidates:
         if _exists(candidate):
-            return candidate
+            return Path(os.path.realpath(candidate))
     tried = ", ".join(map(str, candidates))
     raise NoDatabaseError(f"there is no database yet (tried {tried}); syncd sync makes one, or name it with --db")
 
@@ -136,8 +157,7 @@ def read_accounts_now(path: Path, database: Database) -> list[dict[str, Any]]:
 
 def _ask_for_refused(path: Path) -> dict[str, dict[str, Any]]:
     """What the holder knows and could not write; nothing where there is none, or it does not answer at once."""
-    path = path.resolve()
-    if not path.with_name(f"{path.name}.sock").exists():
+    if not companion(path, ".sock").exists():
         return {}
     from syncd.ops.door import ask_holder  # it is slow to import
 

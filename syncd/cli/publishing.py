@@ -5,7 +5,7 @@ import time
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import partial
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -17,7 +17,7 @@ from syncd.cli.running import configure_logs, load_settings
 from syncd.cli.terminal import make_safe, print_json
 from syncd.config.credentials import resolve_password
 from syncd.core.times import render_time
-from syncd.errors import SyncdError, UsageError
+from syncd.errors import MissingExtraError, SyncdError, UsageError
 from syncd.publish.address import name_target
 from syncd.store.published import ChangedRows
 
@@ -113,8 +113,10 @@ def _first_mistake(error: ValueError) -> str:
 
 
 def _check_installation() -> None:
-    if find_spec("psycopg") is None:
-        raise SyncdError("publishing needs the package psycopg; install syncd[publish]")
+    try:
+        import_module("psycopg")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("publishing", str(error.name), "publish") from error
 
 
 def connect_target(chosen: "PublishSettings") -> "TargetConnection":
@@ -156,11 +158,12 @@ class _Work:
         _check_installation()
         from syncd.publish.postgres import Timeouts
         from syncd.publish.publisher import Publisher
+        from syncd.store.tables import describe_catalogue
 
-        timeouts = Timeouts()
-        with closing(ChangedRows(self._path)) as changes, timeouts.heeding(until_eof=until_eof):
+        timeouts, catalogue = Timeouts(), describe_catalogue()
+        with closing(ChangedRows(self._path, catalogue.tables)) as changes, timeouts.heeding(until_eof=until_eof):
             connect = partial(timeouts.connect, partial(connect_target, self._chosen))
-            with closing(Publisher(changes, connect, timeouts)) as publisher:
+            with closing(Publisher(changes, catalogue, connect, timeouts)) as publisher:
                 try:
                     if take_over:
                         publisher.take_over()

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from syncd.cli.options import (
+    MOST,
     AccountOption,
     JsonOption,
     Places,
@@ -72,6 +73,7 @@ def inbox(
         typer.Option(
             metavar="N",
             min=0,
+            max=MOST,
             show_default=False,
             help="At most so many, 0 for all. Default: 50, and all with --json.",
         ),

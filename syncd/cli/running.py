@@ -41,20 +41,21 @@ def sync(
     as_json: JsonOption = False,
 ) -> None:
     """Do one pass until caught up, here or in the daemon that holds the database."""
-    from syncd.app import perform
+    from syncd.app import LogAnnouncer, perform
     from syncd.config.places import check_names
 
-    settings = load_settings(places)
+    settings, announcer = load_settings(places), LogAnnouncer()
     if not settings.db_path.exists():  # none is made for a name that is mistyped; who holds one knows its accounts
         check_names(accounts or (), settings.accounts)
     with _progress(quiet=as_json) as on_progress:
         configure_logs(settings)
         arguments = {"accounts": list(accounts or []), "full": full}
-        summary = perform(settings, "sync", arguments, on_progress, create=True)
+        summary = perform(settings, "sync", arguments, on_progress, create=True, announcer=announcer)
     if as_json:
         print_json(summary)
+    told = set() if sys.stderr.isatty() else announcer.degraded  # a person reads the last lines, a program each
     for one in summary["accounts"]:
-        _report(one, quiet=as_json)
+        _report(one, quiet=as_json, told=one["account"] in told)
     codes = {one["exit_code"] for one in summary["accounts"]}
     raise typer.Exit(next((code for code in _LASTING if code in codes), 0))
 
@@ -95,12 +96,14 @@ def configure_logs(settings: Any) -> None:
         logs.get_logger().warning("config.warning", warning=warning)
 
 
-def _report(one: dict[str, Any], *, quiet: bool) -> None:
-    """One line an account: how it went, on standard error when it went wrong."""
+def _report(one: dict[str, Any], *, quiet: bool, told: bool) -> None:
+    """One line an account: how it went, on standard error when it went wrong; `told`: the log has the error."""
     name = make_safe(one["account"])
     if one["error"]:
-        until = f" (try again after {one['retry_at']})" if one["exit_code"] == RateLimitedError.exit_code else ""
-        print(f"syncd: {name}: {make_safe(one['error'])}{until}", file=sys.stderr)
+        until = f"try again after {one['retry_at']}" if one["exit_code"] == RateLimitedError.exit_code else ""
+        words = (until,) if told else (make_safe(one["error"]), f"({until})" if until else "")
+        if any(words):
+            print(f"syncd: {name}: {' '.join(filter(None, words))}", file=sys.stderr)
     elif not quiet:
         print(
             f"{name}: {one['state']}, {one['requests']} requests, {one['rows_written']} rows in {one['seconds']:.1f} s"

@@ -9,7 +9,16 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from syncd.cli.options import AccountOption, JsonOption, Places, check_account, new_family, open_database, with_places
+from syncd.cli.options import (
+    MOST,
+    AccountOption,
+    JsonOption,
+    Places,
+    check_account,
+    new_family,
+    open_database,
+    with_places,
+)
 from syncd.cli.reading import complete_conversation
 from syncd.cli.terminal import make_safe, paging, print_json_rows, render_distance, render_local, safe_text
 from syncd.core.times import parse_duration, render_time
@@ -55,7 +64,9 @@ def search(  # noqa: PLR0913 - each is an option of the command
     ] = None,
     rank: Annotated[bool, typer.Option("--rank", help="Best first instead of newest first.")] = False,
     account: AccountOption = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=0, help="At most so many, 0 for all.")] = SHOWN_BY_DEFAULT,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=0, max=MOST, help="At most so many, 0 for all.")
+    ] = SHOWN_BY_DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
     """Search messages and transcripts, newest first.

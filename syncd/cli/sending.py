@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from syncd.cli.options import (
+    MOST,
     AccountOption,
     JsonOption,
     Places,
@@ -26,6 +27,9 @@ from syncd.cli.options import (
 )
 from syncd.cli.reading import complete_conversation, print_thread
 from syncd.cli.terminal import (
+    OutputError,
+    PipeClosedError,
+    let_go_of_output,
     make_console,
     make_safe,
     make_table,
@@ -37,6 +41,8 @@ from syncd.cli.terminal import (
     safe_text,
 )
 from syncd.core.model import check_text
+from syncd.core.sources import SOURCES, only_read
+from syncd.core.times import seconds_between
 from syncd.errors import SyncdError, UsageError
 from syncd.store.database import Database
 from syncd.store.read import (
@@ -53,6 +59,7 @@ from syncd.store.read import (
 )
 
 _LAST_WORDS = 5
+_JUST_NOW_SECONDS = 60.0  # so recent an answer of a colleague, or of one's own, may be news to who writes
 _SHOWN_BY_DEFAULT = 50
 _COMPLETIONS = 50
 _TRIES = 20  # a holder that ends while we ask is followed by another, which may end as well
@@ -90,7 +97,7 @@ def send(
         str | None,
         typer.Argument(metavar="[TEXT]", show_default=False, help="What to say; standard input without it, or with -."),
     ] = None,
-    later: Annotated[bool, typer.Option("--later", help="Only queue it; it leaves with the next poll.")] = False,
+    later: Annotated[bool, typer.Option("--later", help="It leaves in a minute; cancel it until then.")] = False,
     account: AccountOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -120,7 +127,12 @@ def outbox(
     id: Annotated[
         int | None,
         typer.Argument(
-            metavar="[ID]", show_default=False, help="A message's number.", autocompletion=_complete(read_outgoing_ids)
+            metavar="[ID]",
+            min=0,
+            max=MOST,
+            show_default=False,
+            help="A message's number.",
+            autocompletion=_complete(read_outgoing_ids),
         ),
     ] = None,
     account: AccountOption = None,
@@ -129,6 +141,7 @@ def outbox(
         typer.Option(
             metavar="N",
             min=0,
+            max=MOST,
             show_default=False,
             help="At most so many, 0 for all. Default: 50, and all with --json.",
         ),
@@ -175,11 +188,15 @@ def open_conversation(
 def _show_talk(database: Database, account: str, conversation: str) -> None:
     """On a terminal, to whom it goes and what was said last."""
     about = read_conversation(database, account, conversation)
-    if about["source"] == "openats":
-        raise UsageError(f"account {account} is an OpenATS, which syncd only reads; write in its own pages")
+    if not SOURCES[about["source"]].takes_messages:
+        raise only_read(account, about["source"])
     if sys.stderr.isatty():
         console = make_console(stderr=True)
-        print_thread(console, about, read_last_words(database, account, conversation, _LAST_WORDS), read_now(database))
+        said, now = read_last_words(database, account, conversation, _LAST_WORDS), read_now(database)
+        print_thread(console, about, said, now)
+        ours = [one["sent_at"] for one in said if one["direction"] == "out" and one["sent_at"] is not None]
+        if ours and seconds_between(ours[-1], now) < _JUST_NOW_SECONDS:
+            console.print(Text(f"one of ours answered here {render_distance(ours[-1], now)}", style="yellow"))
         console.print()
 
 
@@ -201,7 +218,7 @@ def _see_through(places: Places, path: Path, command: str, words: dict[str, Any]
 
     def tell(progress: dict[str, Any]) -> None:
         if not as_json and "id" not in told:
-            print(progress["id"], flush=True)  # first of all, so that it is known whatever comes
+            _put_out(lambda: print(progress["id"]))  # first of all, so that it is known whatever comes
         told.add("id")
         if "wait_seconds" in progress and progress["state"] not in told:
             told.add(progress["state"])
@@ -210,9 +227,23 @@ def _see_through(places: Places, path: Path, command: str, words: dict[str, Any]
     answer = _perform(places, path, command, words, tell)
     tell(answer)
     if as_json:
-        print_json(answer)
+        _put_out(lambda: print_json(answer))
     print(f"{'syncd: ' if answer['exit_code'] else ''}{make_safe(render_outcome(answer))}", file=sys.stderr)
     raise typer.Exit(answer["exit_code"])
+
+
+def _put_out(write: Callable[[], None]) -> None:
+    """Write at once; where nobody takes it that is said, and the exit code stays that of the message.
+
+    A failure for want of a reader would have the message sent again.
+    """
+    try:
+        write()
+        sys.stdout.flush()
+    except (OutputError, PipeClosedError) as error:
+        let_go_of_output()
+        if isinstance(error, OutputError):
+            print(f"syncd: {error}", file=sys.stderr)
 
 
 def _perform(
@@ -240,7 +271,7 @@ def _list_outbox(places: Places, account: str | None, limit: int | None, *, as_j
         rows, total = read_outbox(database, account, most or None)
         now = read_now(database)
     if as_json:
-        print_json_rows(rows)
+        print_json_rows({name: value for name, value in row.items() if name != "text"} for row in rows)
     else:
         print_outbox(make_console(), rows, total, now)
 
@@ -277,13 +308,13 @@ def print_outbox(console: Console, rows: Sequence[Row], total: int, now: str) ->
     table = make_table("Id", "State", "When", "Conversation", "Text")
     for row in rows:
         when = row["attempted_at"] or row["created_at"]
-        snippet = " ".join(str(row["content"] or "")[:_SNIPPET].split())
+        snippet = " ".join(str(row["text"] or "")[:_SNIPPET].split())
         table.add_row(
             Text(str(row["id"]), justify="right"),
             safe_text(row["state"], _STYLES.get(row["state"], "yellow")),
             Text(render_distance(when, now) if when else ""),
             safe_text(row["conversation"] or row["conversation_id"]),
-            safe_text(snippet) if row["content"] else safe_text(row["message_id"], "dim"),
+            safe_text(snippet),
         )
     console.print(table)
     for row in rows:
@@ -320,7 +351,13 @@ def _leaves(answer: Row) -> str:
     """When a queued message leaves, until when, and how to stop it."""
     if answer.get("wait_seconds") is not None:
         return f"trying again in {render_length(answer['wait_seconds'])}"
-    retry_at, expires_at = answer["retry_at"], answer["expires_at"]
+    retry_at, expires_at, leaves_at = answer["retry_at"], answer["expires_at"], answer["leaves_at"]
+    stop = f"(syncd outbox cancel {answer['id']} stops it)"
+    if leaves_at and answer.get("has_daemon"):
+        return f"it leaves at {render_local(leaves_at, '%H:%M:%S')} {stop}"
+    if leaves_at:
+        when = f"between {render_local(leaves_at, '%H:%M:%S')} and {render_local(expires_at, '%H:%M:%S')}"
+        return f"no daemon runs, so it leaves with a syncd sync or run {when} {stop}"
     first = f"not before {render_local(retry_at, '%H:%M:%S')}" if retry_at else "with the next poll"
     until = f", at the latest {render_local(expires_at, '%H:%M')}" if expires_at else ""
-    return f"it leaves {first}{until} (syncd outbox cancel {answer['id']} stops it)"
+    return f"it leaves {first}{until} {stop}"

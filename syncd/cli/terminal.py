@@ -1,6 +1,8 @@
 """How results reach people and programs: tables, JSON, CSV, times, and a pager for what is long."""
 
 import csv
+import errno
+import io
 import json
 import math
 import os
@@ -11,13 +13,91 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from syncd.core.times import as_datetime, seconds_between
+from syncd.errors import SyncdError
+
+# The standard streams of this process, whatever they are.
+
+
+class OutputError(SyncdError):
+    """Standard output takes nothing: it is closed, or its disk is full."""
+
+
+class PipeClosedError(Exception):
+    """Whoever read our output has gone."""
+
+
+class _Output(io.FileIO):
+    """Standard output: what it does not take is an error of its own, whichever library writes."""
+
+    def write(self, data: Any, /) -> int:
+        """Write some bytes."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise PipeClosedError from None
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                raise OutputError("standard output is closed; give it a file or a pipe") from None
+            raise OutputError(
+                f"standard output can't be written: {error.strerror}; make room, or name another place"
+            ) from None
+
+
+class _Errors(io.FileIO):
+    """Standard error: where nobody can be told, nothing is changed by it."""
+
+    def write(self, data: Any, /) -> int:
+        """Write some bytes, or lose them."""
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def take_streams() -> None:
+    """Have standard output and standard error fail as above, and no file of ours take the number of a closed one."""
+    # A closed standard output stays one that can't be written, so that whoever wants its data is told.
+    for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, flags)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            os.set_inheritable(number, True)  # noqa: FBT003 - it takes no names  # noqa: FBT003 - it takes no names
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - a number, open as long as we live
+    sys.stdout = _wrap(_Output(1, "w", closefd=False), sys.stdout, "replace")  # a "?" for letters that a terminal lacks
+    sys.stderr = _wrap(_Errors(2, "w", closefd=False), sys.stderr, "backslashreplace")
+
+
+def _wrap(raw: io.FileIO, before: TextIO | None, errors: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=before.encoding if before is not None else "utf-8",
+        errors=errors,
+        line_buffering=raw.fileno() == 2 or raw.isatty(),  # noqa: PLR2004 - standard error
+        write_through=getattr(before, "write_through", False),
+    )
+
+
+def let_go_of_output() -> None:
+    """Lose what standard output has not taken, and whatever is still to come."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+# Text from the network, made safe for a terminal.
+
 
 _BREAKS = re.compile("\r\n|[\n\r\v\f\x85\u2028\u2029]")
 # Escape sequences go whole: without their first character the rest would be litter. First colours and the cursor's

@@ -1,6 +1,7 @@
 """Trying it without an account: simulate, demo."""
 
 import asyncio
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ import typer
 
 from syncd.cli.options import new_family
 from syncd.cli.terminal import make_console, print_rows
-from syncd.errors import SyncdError, UsageError
+from syncd.errors import MissingExtraError, UsageError
+from syncd.files import create_text
 from syncd.store.read import reading
 
 app = new_family()
@@ -23,8 +25,8 @@ def simulate(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 0,
     seed: Annotated[int, typer.Option(help="Another number makes another world.")] = 1,
-    conversations: Annotated[int, typer.Option(min=0, help="How many conversations to make up.")] = 200,
-    messages: Annotated[int, typer.Option(min=0, help="How many messages to make up.")] = 20_000,
+    conversations: Annotated[int, typer.Option(min=0, max=100_000, help="How many conversations to make up.")] = 200,
+    messages: Annotated[int, typer.Option(min=0, max=10_000_000, help="How many messages to make up.")] = 20_000,
     live: Annotated[
         bool, typer.Option("--live/--still", help="Let new messages arrive, or leave all as it is.")
     ] = True,
@@ -33,7 +35,7 @@ def simulate(
     try:
         from syncd.simulator.server import serve
     except ModuleNotFoundError as error:
-        raise SyncdError(f"the simulator needs the package {error.name}; install syncd[simulator]") from error
+        raise MissingExtraError("the simulator", str(error.name), "simulator") from error
     serve(
         host=host, port=port, seed=seed, conversations=conversations, messages=messages, live=live, announce=_announce
     )
@@ -85,7 +87,7 @@ _QUESTIONS = (
 @app.command()
 def demo(
     *,
-    seconds: Annotated[float, typer.Option(min=1, help="How long to watch the inbox live.")] = 8,
+    seconds: Annotated[float, typer.Option(min=1, max=86_400, help="How long to watch the inbox live.")] = 8,
     folder: Annotated[
         Path | None, typer.Option("--dir", show_default=False, help="Where the database goes; a new folder if absent.")
     ] = None,
@@ -94,17 +96,18 @@ def demo(
     try:
         from syncd.simulator import Simulator
     except ModuleNotFoundError as error:
-        raise SyncdError(f"the demo needs the package {error.name}; install syncd[simulator]") from error
+        raise MissingExtraError("the demo", str(error.name), "simulator") from error
     place = folder or Path(tempfile.mkdtemp(prefix="syncd-demo-"))
     database = place / "syncd.db"
-    if database.exists():
-        raise UsageError(f"{database} is there already; name another folder with --dir")
+    config = place / "config.toml"
+    for made in (database, config):
+        if os.path.lexists(made):
+            raise UsageError(f"{made} is there already; name another folder with --dir")
     place.mkdir(parents=True, exist_ok=True)
     with Simulator(conversations=200, messages=20_000) as server:
         _say(f"A made-up OpenTrain listens on {server.url}: 200 conversations, 20,000 messages.")
         _say(f"A made-up OpenATS listens on {server.openats_url}: the team's chats about jobs and candidates.")
-        config = place / "config.toml"
-        config.write_text(_CONFIG.format(path=database, url=server.url), encoding="utf-8")
+        create_text(config, _CONFIG.format(path=database, url=server.url))
         asyncio.run(_mirror(config, server, seconds))
     _ask(database)
     _say(f"\nThe database lies at {database}. Go on with:\n  syncd --db {database} inbox")

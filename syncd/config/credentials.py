@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from syncd.config.places import TOKEN_VARIABLES, credentials_path, first_directory, home_directory, read_credentials
+from syncd.core.sources import SOURCES
 from syncd.errors import AuthError, ConfigError, SyncdError
+from syncd.files import ForeignFileError, open_regular
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -48,37 +51,45 @@ class UnavailableError(SyncdError):
         self.missing = missing
 
 
-def read_variable(name: str, environ: Mapping[str, str]) -> str:
-    """Return what the environment variable holds."""
+# A name that leads nowhere may be the secret itself, put where its place belongs: then the key is named instead.
+_NAME_OF_A_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+
+
+def read_variable(name: str, environ: Mapping[str, str], key: str) -> str:
+    """Return what the environment variable holds that `key` names."""
     if not environ.get(name):
-        raise UnavailableError(f"the environment variable {name} is not set", missing=True)
+        what = name if _NAME_OF_A_VARIABLE.fullmatch(name) else f"that {key} names"
+        raise UnavailableError(f"the environment variable {what} is not set", missing=True)
     return environ[name]
 
 
-def read_secret_file(path: Path) -> str:
-    """Return a file's text."""
+def read_secret_file(path: Path, key: str) -> str:
+    """Return the text of the file that `key` names; one that would have to be waited for is refused."""
     try:
-        with path.open("rb") as file:
-            return _decode(file.read(_LONGEST), f"the file {path}")
+        with os.fdopen(open_regular(path, os.O_RDONLY, follow=True), "rb") as file:
+            return _decode(file.read(_LONGEST), f"the file that {key} names")
     except FileNotFoundError:
-        raise UnavailableError(f"there is no file {path}", missing=True) from None
+        raise UnavailableError(f"there is no file where {key} points", missing=True) from None
+    except ForeignFileError:
+        raise UnavailableError(f"what {key} names is no regular file") from None
     except OSError as error:
-        raise UnavailableError(f"the file {path} can't be read ({error.strerror})") from None
+        raise UnavailableError(f"the file that {key} names can't be read ({error.strerror})") from None
 
 
-def read_credential(name: str, environ: Mapping[str, str]) -> str:
-    """Return the systemd credential of that name."""
+def read_credential(name: str, environ: Mapping[str, str], key: str) -> str:
+    """Return the systemd credential that `key` names."""
     directory = first_directory(environ, "CREDENTIALS_DIRECTORY")
     if directory is None:
-        hint = f"add LoadCredential={name}:/path to the unit"
         raise UnavailableError(
-            f"systemd passed no credentials ($CREDENTIALS_DIRECTORY is not set); {hint}", missing=True
+            f"systemd passed no credentials ($CREDENTIALS_DIRECTORY is not set); add LoadCredential=, with the name"
+            f" that {key} has, to the unit",
+            missing=True,
         )
-    return read_secret_file(directory / name)
+    return read_secret_file(directory / name, key)
 
 
-def read_command(words: tuple[str, ...], environ: Mapping[str, str], seconds: float = COMMAND_SECONDS) -> str:
-    """Return the first line that a command prints; after `seconds` it is ended with all it started."""
+def read_command(words: tuple[str, ...], environ: Mapping[str, str], key: str, seconds: float = COMMAND_SECONDS) -> str:
+    """Return the first line that `key`'s command prints; after `seconds` it is ended with all it started."""
     try:
         command = subprocess.Popen(  # noqa: S603 - the person who configures syncd chose the command
             words,
@@ -89,7 +100,7 @@ def read_command(words: tuple[str, ...], environ: Mapping[str, str], seconds: fl
             start_new_session=True,
         )
     except OSError as error:
-        raise UnavailableError(f"the command {words[0]} can't be run ({error.strerror})") from None
+        raise UnavailableError(f"the command of {key} can't be run ({error.strerror})") from None
     return _first_line(command, words[0], seconds)
 
 
@@ -142,7 +153,6 @@ if TYPE_CHECKING:  # reading a secret does not import pydantic
     from syncd.config.models import Account, OpenATSAccount, OpenTrainAccount, PublishSettings
 
 _WAYS = ("env", "file", "command", "credential")
-_OFFICIAL = f"{' or '.join(TOKEN_VARIABLES)}, or the official tool's credentials file"
 _FIRST_VISIBLE, _LAST_VISIBLE = "!", "~"
 
 
@@ -154,17 +164,19 @@ def resolve_token(account: Account, environ: Mapping[str, str], home: Path | Non
     """Return the token, or None for an OpenATS account without one; AuthError names the four ways to give it."""
     try:
         text = _read(account, "token", environ)
-        if text is None and account.source == "opentrain":
+        if text is None and SOURCES[account.source].uses_official_token:
             text = _read_official(environ, home or home_directory(environ))
         return None if text is None else Secret(_check_token(text))
     except UnavailableError as error:
         reason = "token_missing" if error.missing else "token_unusable"
-        raise AuthError(f"account {account.name}: {error}; {_four_ways(account)}", reason=reason) from None
+        raise AuthError(f"{error}; {_four_ways(account)}", reason=reason) from None
 
 
 def wants_token(account: Account) -> bool:
     """Say whether requests of this account carry a token at all."""
-    return account.source == "opentrain" or any(getattr(account, f"token_{way}") is not None for way in _WAYS)
+    return SOURCES[account.source].uses_official_token or any(
+        getattr(account, f"token_{way}") is not None for way in _WAYS
+    )
 
 
 def resolve_headers(account: OpenATSAccount, environ: Mapping[str, str]) -> dict[str, Secret]:
@@ -181,19 +193,6 @@ def resolve_password(publish: PublishSettings, environ: Mapping[str, str]) -> Se
         raise ConfigError(f"publish: {error}; check the password_ key of [publish]") from None
 
 
-def describe_token_source(account: Account) -> str:
-    """Return in words where the account's token comes from."""
-    if account.token_env is not None:
-        return f"environment variable {account.token_env}"
-    if account.token_file is not None:
-        return f"file {account.token_file}"
-    if account.token_command is not None:
-        return f"command {account.token_command[0]}"
-    if account.token_credential is not None:
-        return f"systemd credential {account.token_credential}"
-    return _OFFICIAL if account.source == "opentrain" else "none"
-
-
 def token_warnings(account: Account) -> list[str]:
     """Return what should be put right about where the token lies, though it works."""
     path = account.token_file
@@ -206,12 +205,12 @@ def _read(settings: Account | PublishSettings, prefix: str, environ: Mapping[str
     """Return the text of the one place that the settings name, None when they name none."""
     variable, path, command, credential = (getattr(settings, f"{prefix}_{way}") for way in _WAYS)
     if variable is not None:
-        return read_variable(variable, environ)
+        return read_variable(variable, environ, f"{prefix}_env")
     if path is not None:
-        return read_secret_file(path)
+        return read_secret_file(path, f"{prefix}_file")
     if command is not None:
-        return read_command(command, environ)
-    return read_credential(credential, environ) if credential is not None else None
+        return read_command(command, environ, f"{prefix}_command")
+    return read_credential(credential, environ, f"{prefix}_credential") if credential is not None else None
 
 
 def _read_official(environ: Mapping[str, str], home: Path | None) -> str:
@@ -227,6 +226,8 @@ def _read_official(environ: Mapping[str, str], home: Path | None) -> str:
         text = read_credentials(path).get("apiToken")
     except FileNotFoundError:
         raise UnavailableError(nowhere, missing=True) from None
+    except ForeignFileError:
+        raise UnavailableError(f"{path} is no regular file") from None
     except OSError as error:
         raise UnavailableError(f"the file {path} can't be read ({error.strerror})") from None
     except ValueError:
@@ -239,11 +240,11 @@ def _read_official(environ: Mapping[str, str], home: Path | None) -> str:
 def _resolve_header(account: Account, name: str, place: str, environ: Mapping[str, str]) -> Secret:
     kind, _, rest = place.partition(":")
     try:
-        text = read_variable(rest, environ) if kind == "env" else read_secret_file(Path(rest))
+        text = read_variable(rest, environ, "its value") if kind == "env" else read_secret_file(Path(rest), "its value")
         return Secret(_check_header_value(text))
     except UnavailableError as error:
         reason = "header_missing" if error.missing else "header_unusable"
-        raise AuthError(f"account {account.name}: header {name}: {error}; check headers", reason=reason) from None
+        raise AuthError(f"header {name}: {error}; check headers in [accounts.{account.name}]", reason=reason) from None
 
 
 def _check_header_value(text: str) -> str:
@@ -272,5 +273,7 @@ def _check_line(text: str, what: str) -> str:
 
 def _four_ways(account: Account) -> str:
     ways = f"token_env, token_file, token_command or token_credential in [accounts.{account.name}]"
-    official = account.source == "opentrain" and all(getattr(account, f"token_{way}") is None for way in _WAYS)
+    official = SOURCES[account.source].uses_official_token and all(
+        getattr(account, f"token_{way}") is None for way in _WAYS
+    )
     return f"set {TOKEN_VARIABLES[0]}, or give it by {ways}" if official else f"give it by {ways}"

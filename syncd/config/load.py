@@ -1,5 +1,6 @@
 """What no single key can say: rules between keys, checked on the raw tables so that every mistake is found at once."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +12,7 @@ from syncd.config.credentials import token_warnings
 from syncd.config.messages import Key, Mistake, find_shape_mistakes, render_mistakes
 from syncd.config.models import ConfigFile, Settings, account_source, sends_in_the_clear
 from syncd.config.places import default_db_path, find_config, find_official_base_url, home_directory, read_toml
+from syncd.core.sources import SOURCES
 from syncd.errors import ConfigError
 
 _WAYS = ("env", "file", "command", "credential")
@@ -45,7 +47,7 @@ def _account_list_mistakes(accounts: Mapping[str, Any]) -> Iterator[Mistake]:
 
 def uses_official_token(table: Mapping[str, Any]) -> bool:
     """Say whether an account takes its token as the official tools do, since no key says otherwise."""
-    return account_source(table) == "opentrain" and not token_keys(table)
+    return SOURCES[account_source(table)].uses_official_token and not token_keys(table)
 
 
 def _account_mistakes(key: Key, table: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -83,7 +85,7 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 def _travels_in_the_clear(table: Mapping[str, Any]) -> bool:
     url = table.get("base_url")
-    secret = account_source(table) == "opentrain" or bool(token_keys(table)) or bool(table.get("headers"))
+    secret = SOURCES[account_source(table)].uses_official_token or bool(token_keys(table)) or bool(table.get("headers"))
     if not isinstance(url, str) or not secret or table.get("allow_http") is True:
         return False
     try:
@@ -123,7 +125,8 @@ def load(
     warnings = [line for account in checked.accounts.values() for line in token_warnings(account)]
     return Settings(
         config_file=path,
-        db_path=db or checked.store.path or default_db_path(environ, home),
+        # the file itself: whoever holds it goes on with it, though a link to it is turned meanwhile
+        db_path=Path(os.path.realpath(db or checked.store.path or default_db_path(environ, home))),
         store=checked.store,
         accounts=MappingProxyType(checked.accounts),
         log=checked.log,

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from syncd.config.models import ACCOUNT_MODELS, ConfigFile, account_source
+from syncd.core.sources import SOURCES
 
 Key = tuple[str, ...]
 
@@ -19,6 +20,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SECRET_KEY = re.compile(r"(api_?)?(token|password|key|secret)", re.IGNORECASE)
 _TOKEN = re.compile(r"ot_pat_\w*")
 _LONGEST_SHOWN = 60
+_SOURCES = " or ".join(f'"{name}"' for name in SOURCES)
 _EXPECTED = {
     "bool_type": "must be true or false",
     "string_type": "must be a text in quotes",
@@ -31,7 +33,7 @@ _EXPECTED = {
     "dict_type": "must be a table",
 }
 _EXAMPLES = {
-    "source": '; write source = "opentrain" or "openats"',
+    "source": f"; write source = {_SOURCES}",
     "listen": '; write an address and a port, such as "127.0.0.1:9464"',
     "url": "; write the address, or leave out the table",
 }
@@ -75,7 +77,7 @@ def _describe(kind: str, context: dict[str, Any], value: Any, key: Key, tables: 
         case "value_error":
             return str(context["error"])
         case "literal_error" if key[-1] == "source":
-            return f'must be "opentrain" or "openats", not {_show(value)}'
+            return f"must be {_SOURCES}, not {_show(value)}"
     return f"{_expected(kind, context)}, not {_show(value)}"
 
 

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from syncd.config.places import expand
+from syncd.core.sources import OPENATS, OPENTRAIN, SOURCES
 from syncd.core.times import parse_duration
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -170,6 +171,8 @@ def _parse_path(value: Any, info: ValidationInfo) -> Path:
         return value
     if not isinstance(value, str) or not value.isprintable() or not value:
         raise ValueError("must be a path, in quotes")
+    if _TOKEN_PREFIX in value:
+        raise ValueError("must be the path of a file that holds the token, not the token itself")
     context: dict[str, Any] = info.context or {}
     return expand(value, context.get("base"), context.get("home"))
 
@@ -178,6 +181,8 @@ def _parse_command(value: Any) -> tuple[str, ...]:
     words = tuple(value) if isinstance(value, (list, tuple)) else ()
     if not words or not all(isinstance(word, str) and "\0" not in word for word in words) or not words[0]:
         raise ValueError('must be a list of words, such as ["pass", "opentrain"]')
+    if words[0].startswith(_TOKEN_PREFIX):
+        raise ValueError("must be a command that prints the token, without the token itself")
     return words
 
 
@@ -213,7 +218,9 @@ def _header_mistakes(name: str, text: Any) -> list[str]:
     if not _HEADER_NAME.fullmatch(name) or name.lower() in _OWN_HEADERS:
         mistakes.append(f"{name!r} is no header that can be set here")
     kind, _, rest = text.partition(":") if isinstance(text, str) else ("", "", "")
-    if kind not in ("env", "file") or not rest or (kind == "env" and not _VARIABLE.fullmatch(rest)):
+    if _TOKEN_PREFIX in rest:
+        mistakes.append(f"the value of {name!r} must name the place of a token, not be the token itself")
+    elif kind not in ("env", "file") or not rest or (kind == "env" and not _VARIABLE.fullmatch(rest)):
         mistakes.append(f'the value of {name!r} must be "env:VARIABLE" or "file:/path", so that it is not written here')
     return mistakes
 
@@ -238,8 +245,6 @@ DEFAULT_ORIGIN = "https://app.opentrain.ai"
 _DEFAULT_API_BASE = "http://localhost:8080/api"
 _DEFAULT_OVERDUE = 4 * 3600
 _POLL, _IDLE, _SHORTEST, _DAY = 15, 60, 0.1, 86_400
-SOURCES = ("opentrain", "openats")
-_OPENATS_ONLY = ("jobs", "candidates", "headers")
 
 
 class _Section(BaseModel):
@@ -355,7 +360,15 @@ def account_source(table: Any) -> str:
     close = get_close_matches(source, SOURCES, n=1) if isinstance(source, str) else []
     if close:
         return close[0]
-    return "openats" if isinstance(table, Mapping) and any(key in table for key in _OPENATS_ONLY) else "opentrain"
+    usual, *others = ACCOUNT_MODELS
+    keys = table.keys() if isinstance(table, Mapping) else set()
+    return next((name for name in others if _own_keys(ACCOUNT_MODELS[name]) & keys), usual)
+
+
+def _own_keys(model: type[BaseModel]) -> set[str]:
+    """The keys that the other sources' accounts don't have."""
+    others = (one for one in ACCOUNT_MODELS.values() if one is not model)
+    return model.model_fields.keys() - set().union(*(one.model_fields for one in others))
 
 
 Account = OpenTrainAccount | OpenATSAccount
@@ -363,7 +376,7 @@ _AnyAccount = Annotated[
     Annotated[OpenTrainAccount, Tag("opentrain")] | Annotated[OpenATSAccount, Tag("openats")],
     Discriminator(account_source),
 ]
-ACCOUNT_MODELS: Mapping[str, type[Account]] = {"opentrain": OpenTrainAccount, "openats": OpenATSAccount}
+ACCOUNT_MODELS: Mapping[str, type[Account]] = {OPENTRAIN.name: OpenTrainAccount, OPENATS.name: OpenATSAccount}
 
 
 class ConfigFile(_Section):

@@ -3,13 +3,14 @@
 import os
 import pwd
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from syncd.errors import ConfigError, UsageError
+from syncd.files import ForeignFileError, open_regular
 
 SERVICE_DB = Path("/var/lib/syncd/syncd.db")
 SYSTEM_CONFIG = Path("/etc/syncd/config.toml")
@@ -162,6 +163,30 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: is no valid TOML: {words}") from None
 
 
+def find_secret_variables(config_path: Path | None, environ: Mapping[str, str]) -> frozenset[str]:
+    """Return the environment variables that hold a token, a header's value, an address or a password.
+
+    They are the official tools' and those that the configuration names, unless this user may not read it.
+    """
+    path = find_config(config_path, environ)
+    try:
+        tables = read_toml(path) if path is not None else {}
+    except UnreadableError:
+        tables = {}
+    return frozenset(TOKEN_VARIABLES).union(_named_variables(tables))
+
+
+def _named_variables(value: Any, key: str = "") -> Iterator[str]:
+    """Yield what any `…_env` key names, and any value that begins with `env:`."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _named_variables(item, name)
+    elif isinstance(value, str) and key.endswith("_env"):
+        yield value
+    elif isinstance(value, str) and value.startswith("env:"):
+        yield value.removeprefix("env:")
+
+
 # Accounts as people name them.
 
 
@@ -187,7 +212,7 @@ def find_official_base_url(environ: Mapping[str, str], home: Path | None) -> tup
     path = credentials_path(environ, home)
     try:
         stored = read_credentials(path).get("baseUrl") if path else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, ForeignFileError):
         return None  # whoever takes the token from it says what is wrong with the file
     return (stored, str(path)) if isinstance(stored, str) and stored else None
 
@@ -199,8 +224,13 @@ def credentials_path(environ: Mapping[str, str], home: Path | None) -> Path | No
 
 
 def read_credentials(path: Path) -> dict[str, Any]:
-    """Return what the credentials file holds; OSError when it can't be read, ValueError when it is no JSON object."""
+    """Return what the credentials file holds.
+
+    Raises OSError when it can't be read, ForeignFileError when it is no regular file, ValueError when no JSON object.
+    """
+    with os.fdopen(open_regular(path, os.O_RDONLY, follow=True), "rb") as file:
+        content = file.read()
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        return msgspec.json.decode(content, type=dict[str, Any])
     except msgspec.MsgspecError as error:  # a ValueError itself only in newer versions
         raise ValueError("is no JSON object") from error

@@ -6,11 +6,22 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from syncd.core.model import Conversation, Event, Instant, Key, Message
-from syncd.core.observations import CheckDue, ConversationGone, CursorDied, Failed, HeldConversation, PageRead
+from syncd.core.observations import (
+    CheckDue,
+    Claim,
+    ClaimDue,
+    ConversationGone,
+    CursorDied,
+    Failed,
+    HeldClaim,
+    HeldConversation,
+    PageRead,
+)
 from syncd.core.plan import Failure, PendingTask, Plan, Revision, SuspectUnseen
 from syncd.core.times import INTERVIEW_LOOK_SECONDS, after, backoff
 from syncd.core.walk import (
     ConversationCheckpoint,
+    Ending,
     Fresh,
     Reached,
     Reason,
@@ -226,8 +237,10 @@ def count_entry(
 # Plans for one conversation: a page compared with what is held, and the entry settled once its messages are.
 
 
-class Stuck(Struct, frozen=True):
-    """The server's cursors lead nowhere before the conversation is proved whole."""
+class Unproved(Struct, frozen=True):
+    """The server's pages lead nowhere before the conversation is proved whole."""
+
+    reason: Ending
 
 
 def plan_check(held: HeldConversation, look: CheckDue) -> Plan:
@@ -243,11 +256,12 @@ def plan_check(held: HeldConversation, look: CheckDue) -> Plan:
 
 
 def plan_page(held: HeldConversation, read: PageRead) -> Plan:
-    """Store a page, and say what is to be asked next: a Walk, Stuck, or None when the conversation is settled."""
+    """Store a page, and say what is to be asked next: a Walk, Unproved, or None when the conversation is settled."""
     task = find_task(held)
     if task is None:
         return Plan()
-    compared = compare(held.messages, read.page.messages)
+    claims = weigh_claims(held, read.page.conversation_id, read.page.messages, read.now)
+    compared = compare(held.messages, [m for m in read.page.messages if m.id not in claims.foreign])
     messages = held.messages | {message.id: message for message in read.page.messages}
     last = last_place(task, messages)
     reached = advance(
@@ -265,6 +279,9 @@ def plan_page(held: HeldConversation, read: PageRead) -> Plan:
         revisions=compared.revisions,
         events=tuple(_message_events(compared, task.checkpoint)),
         unsuspect=tuple(("message", id_) for id_ in {*messages, *read.page.ids} if id_ in held.suspects),
+        suspects=claims.made,
+        failures=claims.quarrels,
+        tasks=claims.tasks,
     )
     return _followed(held, plan, replace(reached, checkpoint=checkpoint), read, messages)
 
@@ -326,11 +343,11 @@ def _followed(
     if checkpoint.walk is not None:
         going_on = replace(plan, checkpoints=checkpoints, met=tuple(met) if walk.verify else (), answer=checkpoint.walk)
         return _counted_early(held, task, going_on, messages, read.now) if read.pausing else going_on
-    if reached.stuck:
-        return replace(plan, checkpoints=checkpoints, answer=Stuck())
+    if reached.ending is not None:
+        return replace(plan, checkpoints=checkpoints, answer=Unproved(reached.ending))
     if reached.closed and walk.verify:
         suspect = SuspectUnseen(conversation_id=read.page.conversation_id, since=walk.since, met=met)
-        plan = replace(plan, suspect=suspect)
+        plan = _without_claims(replace(plan, suspect=suspect), held, read.page.conversation_id, met, read.now)
     checkpoint = replace(
         checkpoint,
         sought=walk.sought or identify(task.entry),
@@ -341,7 +358,11 @@ def _followed(
     if following is not None:  # a comparison, say, behind a walk that a restart resumed
         again = replace(task.pending, reason=replace(rest, entry=task.reason.entry))
         return replace(
-            plan, checkpoints=((task.entry.id, checkpoint),), tasks=(again,), forget_met=task.entry.id, answer=following
+            plan,
+            checkpoints=((task.entry.id, checkpoint),),
+            tasks=(*plan.tasks, again),
+            forget_met=task.entry.id,
+            answer=following,
         )
     settled = settle(held, task, checkpoint, messages, read.now)
     return replace(
@@ -349,7 +370,12 @@ def _followed(
         rows=plan.rows + settled.rows,
         revisions=plan.revisions,
         events=plan.events + settled.events,
+        tasks=plan.tasks + settled.tasks,
+        completed=plan.completed + settled.completed,
+        failures=plan.failures,
+        recovered=plan.recovered + settled.recovered,
         unsuspect=plan.unsuspect,
+        suspects=plan.suspects,
         suspect=plan.suspect,
     )
 
@@ -369,6 +395,114 @@ def _counted_early(
         tasks=plan.tasks + counted.tasks,
         checkpoints=((task.entry.id, rest),),
     )
+
+
+# A message belongs to one conversation, though several may show its id.
+
+
+class Claims(Struct, frozen=True, kw_only=True):
+    """What a page of one conversation says of messages that another one holds.
+
+    `foreign`: those it shows that belong to another. `made`: which of them are claimed for the first time, so that
+    their owners are compared: `tasks`. `quarrels`: its own that another claims.
+    """
+
+    foreign: frozenset[str] = frozenset()
+    made: tuple[tuple[str, str, str], ...] = ()
+    tasks: tuple[PendingTask, ...] = ()
+    quarrels: tuple[Failure, ...] = ()
+
+
+def weigh_claims(held: HeldConversation, conversation_id: str, messages: Iterable[Message], now: Instant) -> Claims:
+    """Tell a page's own messages from those that belong to another conversation.
+
+    One that is gone where it was held, or whose conversation is gone, has moved here. Of any other its owner decides:
+    it is compared, and either shows the message no more, or there is a quarrel.
+    """
+    came = [message.id for message in messages]
+    owners = {
+        id_: row.conversation_id
+        for id_ in came
+        if (row := held.messages.get(id_)) is not None
+        and row.conversation_id != conversation_id
+        and row.gone_at is None
+        and row.conversation_id not in held.gone
+    }
+    made = [id_ for id_ in owners if id_ not in held.claims]
+    quarrels = [
+        (id_, claim)
+        for id_ in came
+        if (claim := held.claims.get(id_)) is not None
+        and not claim.fails
+        and claim.message.conversation_id == conversation_id != claim.claimant
+    ]
+    failures = tuple(_quarrel(id_, claim, now) for id_, claim in quarrels)
+    return Claims(
+        foreign=frozenset(owners),
+        made=tuple(("claim", id_, conversation_id) for id_ in made),
+        tasks=(
+            *_compared({owners[id_] for id_ in made}, now),
+            *(PendingTask(kind="message", subject_id=f.subject_id, due_at=f.next_try_at) for f in failures),
+        ),
+        quarrels=failures,
+    )
+
+
+def _quarrel(message_id: str, claim: Claim, now: Instant) -> Failure:
+    """The failure that names both conversations."""
+    return Failure(
+        kind="message",
+        subject_id=message_id,
+        reason=f"in_two_conversations: {claim.message.conversation_id}, {claim.claimant}",
+        request_id=None,
+        tries=1,
+        first_failed_at=now,
+        next_try_at=after(now, backoff(1)),
+    )
+
+
+def _compared(conversations: Iterable[str], now: Instant) -> Iterable[PendingTask]:
+    for id_ in sorted(conversations):
+        yield PendingTask(kind="conversation", subject_id=id_, due_at=now, reason=Reason(verify=True))
+
+
+def _without_claims(
+    plan: Plan, held: HeldConversation, conversation_id: str, met: frozenset[str], now: Instant
+) -> Plan:
+    """The plan of a comparison's end, in which the claims are over whose messages it has not met.
+
+    A message that its owner lost moves to the claimant, as one change; the claimant is compared, as it may show it
+    otherwise.
+    """
+    over = {
+        id_: claim
+        for id_, claim in held.claims.items()
+        if (not claim.is_met and id_ not in met) or claim.message.conversation_id == claim.claimant
+    }
+    moved = [claim for claim in over.values() if claim.message.conversation_id == conversation_id != claim.claimant]
+    return replace(
+        plan,
+        rows=(*plan.rows, *(replace(claim.message, conversation_id=claim.claimant) for claim in moved)),
+        tasks=(*plan.tasks, *_compared({claim.claimant for claim in moved}, now)),
+        unsuspect=(*plan.unsuspect, *((kind, id_) for id_ in over for kind in ("claim", "message"))),
+        recovered=(*plan.recovered, *(("message", id_) for id_, claim in over.items() if claim.fails)),
+    )
+
+
+def plan_claim_due(held: HeldClaim, due: ClaimDue) -> Plan:
+    """Have both conversations compared once more; where neither shows the message any longer, the task is done."""
+    if held.pending is None:
+        return Plan()
+    if held.claim is None or held.failure is None:
+        return Plan(
+            completed=(("message", due.message_id, held.pending.version),),
+            recovered=() if held.failure is None else (("message", due.message_id),),
+        )
+    tries = held.failure.tries + 1
+    failure = replace(held.failure, tries=tries, next_try_at=after(due.now, backoff(tries)))
+    both = {held.claim.message.conversation_id, held.claim.claimant}
+    again = replace(held.pending, due_at=failure.next_try_at)
+    return Plan(failures=(failure,), tasks=(*_compared(both, due.now), again))
 
 
 # Plans for what went wrong with one conversation: a dead cursor, a failure, its end.
@@ -419,20 +553,36 @@ def plan_conversation_gone(held: HeldConversation, gone: ConversationGone) -> Pl
     """
     if held.pending is None:
         return Plan()
-    completed = (("conversation", gone.conversation_id, held.pending.version),)
-    recovered = () if held.failure is None else (("conversation", gone.conversation_id),)
-    if held.conversation is None or held.conversation.gone_at is not None:
-        return Plan(completed=completed, recovered=recovered)
-    checkpoints = (
-        () if held.checkpoint is None else ((held.conversation.id, replace(held.checkpoint, walk=None, sought=None)),)
+    left = _leave_claims(held, gone.conversation_id, gone.now)
+    plan = replace(
+        left,
+        completed=(("conversation", gone.conversation_id, held.pending.version),),
+        recovered=(*left.recovered, *(() if held.failure is None else (("conversation", gone.conversation_id),))),
     )
+    if held.conversation is None or held.conversation.gone_at is not None:
+        return plan
+    if held.checkpoint is not None:
+        checkpoint = replace(held.checkpoint, walk=None, sought=None)
+        plan = replace(plan, checkpoints=((held.conversation.id, checkpoint),))
     if held.pending.reason is not None and held.pending.reason.verify:
-        suspect = ("conversation", gone.conversation_id, gone.conversation_id)
-        return Plan(checkpoints=checkpoints, suspects=(suspect,), completed=completed, recovered=recovered)
-    return Plan(
+        return replace(plan, suspects=(("conversation", gone.conversation_id, gone.conversation_id),))
+    return replace(
+        plan,
         rows=(replace(held.conversation, gone_at=gone.now),),
         events=(Event(kind="conversation.gone", conversation_id=held.conversation.id, occurred_at=gone.now),),
-        checkpoints=checkpoints,
-        completed=completed,
-        recovered=recovered,
+    )
+
+
+def _leave_claims(held: HeldConversation, conversation_id: str, now: Instant) -> Plan:
+    """What becomes of the messages that a conversation which is gone shared with another one.
+
+    Those that it claimed are the other's alone; those that it held are the other's once it is gone, so that is
+    compared.
+    """
+    over = {id_: claim for id_, claim in held.claims.items() if claim.claimant == conversation_id}
+    claimants = {claim.claimant for id_, claim in held.claims.items() if id_ not in over}
+    return Plan(
+        tasks=tuple(_compared(claimants, now)),
+        unsuspect=tuple(("claim", id_) for id_ in over),
+        recovered=tuple(("message", id_) for id_, claim in over.items() if claim.fails),
     )

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from syncd.core.conversation import message_event
 from syncd.core.model import Conversation, Event, Instant, Message
-from syncd.core.observations import HeldAccount, HeldSuspects, HeldTurn, Overdue, ReconcileBegun, SuspectsSettled
+from syncd.core.observations import HeldProposals, HeldSuspects, HeldTurn, Overdue, ReconcileBegun, SuspectsSettled
 from syncd.core.plan import AccountCheckpoint, PendingTask, Plan
 from syncd.core.times import LONGEST_BACKOFF_SECONDS, SECOND_LOOK_SECONDS, after, clamp, seconds_between
 from syncd.core.walk import Reason
@@ -23,10 +23,25 @@ class Settlement(Struct, frozen=True, kw_only=True):
     held_back: int = 0
 
 
-def plan_reconcile_begun(held: HeldAccount, begun: ReconcileBegun) -> Plan:
-    """Remember that a comparison of everything is under way."""
+def plan_reconcile_begun(held: HeldProposals, begun: ReconcileBegun) -> Plan:
+    """Remember that a comparison of everything is under way, and owe what the conversation list does not name.
+
+    That is the jobs, and every proposal that is held, whether or not a conversation shows it.
+    """
+    jobs = (PendingTask(kind="jobs", subject_id="mine", due_at=begun.now),) if begun.jobs else ()
+    proposals = tuple(
+        PendingTask(
+            kind="proposal",
+            subject_id=id_,
+            due_at=after(begun.now, number * begun.spread),
+            reason=Reason(verify=True),
+        )
+        for number, id_ in enumerate(held.proposals)
+        if begun.proposals
+    )
     return Plan(
-        account_checkpoint=replace(held.account_checkpoint, reconciling_since=begun.now, reconcile_listed=False)
+        account_checkpoint=replace(held.account_checkpoint, reconciling_since=begun.now, reconcile_listed=False),
+        tasks=(*jobs, *proposals),
     )
 
 
@@ -43,8 +58,14 @@ class _Loss(Struct, frozen=True, kw_only=True):
 
 
 def plan_suspects_settled(held: HeldSuspects, settled: SuspectsSettled) -> Plan:
-    """Believe the suspicions that a comparison left, or hold a loss back; the answer is a Settlement."""
-    account_checkpoint = replace(held.account_checkpoint, reconciling_since=None, reconcile_listed=False)
+    """Believe the suspicions that a comparison left, or hold a loss back; the answer is a Settlement.
+
+    A reconcile is over once the end of its list was proved.
+    """
+    account_checkpoint = held.account_checkpoint
+    reconciled = account_checkpoint.reconciling_since is not None and account_checkpoint.reconcile_listed
+    if reconciled:
+        account_checkpoint = replace(account_checkpoint, reconciling_since=None, reconcile_listed=False)
     believed, doubted = _weighed(held, settled.now)
     tasks: tuple[PendingTask, ...] = ()
     if doubted.size:
@@ -64,9 +85,7 @@ def plan_suspects_settled(held: HeldSuspects, settled: SuspectsSettled) -> Plan:
             *(("conversation", row.id) for row in believed.conversations),
             *(("message", row.id) for row in believed.messages),
         ),
-        account=replace(held.account, last_reconciled_at=settled.now)
-        if held.account_checkpoint.reconciling_since
-        else None,
+        account=replace(held.account, last_reconciled_at=settled.now) if reconciled else None,
         account_checkpoint=None if account_checkpoint == held.account_checkpoint else account_checkpoint,
         tasks=tasks,
         answer=Settlement(believed=believed.size, held_back=doubted.size),

@@ -1,15 +1,29 @@
-"""Plans for the conversation list: which conversations are owed a look, and which are read."""
+"""Plans for what comes as a list: what each entry makes us look at, and what the list's end proves."""
 
 from collections.abc import Iterable
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from syncd.core.conversation import fell
+from syncd.core.conversation import fell, next_failure
 from syncd.core.model import Conversation, Event, Instant, Row
-from syncd.core.observations import Entries, FeedRead, HeldEntries, HeldListing, ListWalked, UnreadList
+from syncd.core.observations import (
+    Entries,
+    Failed,
+    FeedRead,
+    HeldEntries,
+    HeldJobs,
+    HeldListing,
+    HeldTask,
+    JobsRead,
+    ListingProved,
+    ListingsDue,
+    ListWalked,
+    ProposalsListed,
+    UnreadList,
+)
 from syncd.core.plan import PendingTask, Plan
-from syncd.core.times import LONGEST_BACKOFF_SECONDS, after
+from syncd.core.times import LONGEST_BACKOFF_SECONDS, after, is_due
 from syncd.core.walk import ConversationCheckpoint, Reason, Walk, begin
 
 
@@ -73,14 +87,9 @@ def _plan_entry(held: HeldEntries, entry: Conversation, seen: Entries | UnreadLi
     reason = Reason(entry=entry, verify=reconcile, first_pass=first_pass and row is None)
     due = seen.now if changed else after(seen.now, min(delay, LONGEST_BACKOFF_SECONDS))
     tasks = [PendingTask(kind="conversation", subject_id=entry.id, due_at=due, reason=reason)]
-    if entry.proposal_id is not None and (reconcile or entry.proposal_id not in held.proposals):
+    if entry.proposal_id is not None and entry.proposal_id not in held.proposals:
         tasks.append(
-            PendingTask(
-                kind="proposal",
-                subject_id=entry.proposal_id,
-                due_at=due,
-                reason=Reason(first_pass=first_pass, verify=reconcile),
-            )
+            PendingTask(kind="proposal", subject_id=entry.proposal_id, due_at=due, reason=Reason(first_pass=first_pass))
         )
     rows, events = _appearance(row, entry, first_pass=first_pass)
     if row is not None:
@@ -170,19 +179,74 @@ def _is_uncounted(pending: PendingTask | None, row: Conversation) -> bool:
 def plan_list_walked(held: HeldListing, walked: ListWalked) -> Plan:
     """Set the mark, now that the walk down to the old one is finished: a crash in between has to walk again.
 
-    After a whole walk, what was not listed is asked for itself: absence from a list proves nothing.
+    After a whole walk, what was not listed is asked for itself: absence from a list proves nothing. The list's failure
+    is over, unless a reconcile still waits for its end.
     """
     mark = max(filter(None, (held.account_checkpoint.list_mark, walked.head)), default=None)
     account_checkpoint = replace(held.account_checkpoint, list_mark=mark, surveyed_at=walked.server_time)
     if walked.listed is not None and account_checkpoint.reconciling_since is not None:
         account_checkpoint = replace(account_checkpoint, reconcile_listed=True)
+    waits = account_checkpoint.reconciling_since is not None and not account_checkpoint.reconcile_listed
     return Plan(
+        recovered=() if held.failure is None or waits else ((held.failure.kind, held.failure.subject_id),),
         account_checkpoint=None if account_checkpoint == held.account_checkpoint else account_checkpoint,
         tasks=tuple(
             PendingTask(kind="conversation", subject_id=id_, due_at=walked.now, reason=Reason(verify=True))
             for id_ in sorted(held.unlisted)
         ),
     )
+
+
+def plan_listings_due(held: HeldTask, due: ListingsDue) -> Plan:
+    """Owe the walk over the owner's jobs."""
+    del held
+    return Plan(tasks=(PendingTask(kind="jobs", subject_id="mine", due_at=due.now),))
+
+
+def plan_jobs(held: HeldJobs, read: JobsRead) -> Plan:
+    """Store the jobs that changed, and owe the lists of their proposals; a job that is not listed proves nothing."""
+    return Plan(
+        rows=tuple(job for job in read.jobs if held.jobs.get(job.id) != job),
+        tasks=tuple(
+            PendingTask(kind="proposals", subject_id=job.id, due_at=read.now)
+            for job in read.jobs
+            if read.every_proposal
+        )
+        + tuple(
+            PendingTask(kind="proposals", subject_id=one.id, due_at=read.now)
+            for one in read.unreadable
+            if read.every_proposal and one.id is not None
+        ),
+    )
+
+
+def plan_proposals_listed(listed: ProposalsListed) -> Plan:
+    """Ask for each proposal itself whose entry in the list can't be read."""
+    ids = (one.id for one in listed.unreadable if one.id is not None)
+    return Plan(tasks=tuple(PendingTask(kind="proposal", subject_id=id_, due_at=listed.now) for id_ in ids))
+
+
+def plan_listing_proved(held: HeldTask, proved: ListingProved) -> Plan:
+    """The list's task is done, and its failure over."""
+    subject = (proved.kind, proved.subject_id)
+    return Plan(
+        completed=() if held.pending is None else ((*subject, held.pending.version),),
+        recovered=() if held.failure is None else (subject,),
+    )
+
+
+def plan_listing_failed(held: HeldTask, failed: Failed) -> Plan:
+    """Put a list off, with the reason.
+
+    That of the conversations is no task, as each poll walks it: a failure that is not due for another try stays what
+    it is, which the answer False says.
+    """
+    is_task = failed.kind != "conversations"
+    if not is_task and held.failure is not None and not is_due(held.failure.next_try_at, failed.now):
+        return Plan(answer=False)
+    failure = next_failure(held.failure, failed)
+    pending = held.pending or PendingTask(kind=failed.kind, subject_id=failed.subject_id, due_at=failed.now)
+    return Plan(failures=(failure,), tasks=(replace(pending, due_at=failure.next_try_at),) if is_task else ())
 
 
 def plan_feed(held: HeldEntries, feed: FeedRead) -> Plan:

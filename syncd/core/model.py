@@ -276,11 +276,10 @@ class Change(Struct, frozen=True, kw_only=True):
 
 
 class ChangePage(Struct, frozen=True, kw_only=True):
-    """A page of the server's feed; at its end `has_more` is False and `next_cursor` echoes what was sent."""
+    """A page of the server's feed; at its end `next_cursor` echoes what was sent."""
 
     changes: tuple[Change, ...]
     next_cursor: str | None
-    has_more: bool
     server_time: Instant
 
 
@@ -301,12 +300,34 @@ MOST_UNITS = 10_000
 _NO_LETTERS = re.compile("[\x00-\x08\x0e-\x1f\x7f\ufeff]")
 
 
+class OpenedConversation(Struct, frozen=True, kw_only=True):
+    """A proposal's conversation, as the server answers who opens it; `created`: there was none before."""
+
+    id: str
+    job_id: str | None = None
+    created: bool | None = None
+
+
+EVENT_KINDS = frozenset(
+    {
+        *(f"conversation.{what}" for what in ("unread", "needs_reply", "read", "answered", "overdue", "at_risk")),
+        *(f"conversation.{what}" for what in ("new", "gone", "returned")),
+        *(f"message.{what}" for what in ("new", "edited", "deleted", "restored")),
+        *("proposal.new", "proposal.status_changed"),
+        *(f"interview.{what}" for what in ("recorded", "updated", "gone")),
+        *(f"account.{what}" for what in ("degraded", "recovered", "notice")),
+        "feed.gap",
+    }
+)
+"""Every kind that a line of the feed can have, by the contract."""
+
+
 class Outgoing(Struct, frozen=True, kw_only=True):
     """A row of `outbox`.
 
     `state` is queued, sending, sent, unconfirmed, failed, expired or cancelled. `since`: the first attempt that may
     have arrived and was not settled. `missed_at`: when the message was first looked for and not found. `key`: what its
-    sender calls it, so that asking twice is asking once.
+    sender calls it, so that asking twice is asking once. `leaves_at`: when a message for later leaves.
     """
 
     id: int
@@ -321,6 +342,7 @@ class Outgoing(Struct, frozen=True, kw_only=True):
     since: Instant | None = None
     missed_at: Instant | None = None
     key: str | None = None
+    leaves_at: Instant | None = None
 
 
 def normal(text: str | None) -> str:

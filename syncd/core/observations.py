@@ -76,10 +76,10 @@ class UnreadList(Observation, frozen=True, kw_only=True):
 
 
 class ListWalked(Observation, frozen=True, kw_only=True):
-    """The list was walked down to the mark.
+    """The list was walked down to the mark, or to its end.
 
-    `head` is its newest `updated_at`, as seen before the walk. `listed`: every id, if the walk was whole. `met`: what
-    of it could not be read, if it went to the list's end.
+    `head` is its newest `updated_at`, as seen before the walk. `listed`: every id, if a reconcile walked it whole.
+    `met`: what of it could not be read, if it went to the list's end.
     """
 
     head: Instant | None
@@ -92,6 +92,12 @@ class CheckDue(Observation, frozen=True, kw_only=True):
     """A conversation's turn has come: what has to be asked?"""
 
     conversation_id: str
+
+
+class ClaimDue(Observation, frozen=True, kw_only=True):
+    """It is time to look again which of two conversations a message belongs to."""
+
+    message_id: str
 
 
 class PageRead(Observation, frozen=True, kw_only=True):
@@ -144,24 +150,31 @@ class ProposalMissing(Observation, frozen=True, kw_only=True):
     proposal_id: str
 
 
-class JobsRead(Observation, frozen=True, kw_only=True):
-    """A page of the owner's jobs; `whole`: all of them were read, and nothing failed.
+class ListingsDue(Observation, frozen=True, kw_only=True):
+    """The lists beside that of the conversations are to be walked."""
 
-    `met`: what of them could not be read, if they were read to their end.
-    """
+
+class JobsRead(Observation, frozen=True, kw_only=True):
+    """A page of the owner's jobs; `every_proposal`: those of each are wanted."""
 
     jobs: tuple[Job, ...]
-    whole: bool = False
+    every_proposal: bool = False
     unreadable: tuple[Unreadable, ...] = ()
-    met: frozenset[str] | None = None
 
 
 class ProposalsListed(Observation, frozen=True, kw_only=True):
-    """What of a page of a job's proposals could not be read; `met`: what of all its pages, if this is their end."""
+    """What of a page of a job's proposals could not be read."""
 
     job_id: str
-    unreadable: tuple[Unreadable, ...] = ()
-    met: frozenset[str] | None = None
+    unreadable: tuple[Unreadable, ...]
+
+
+class ListingProved(Observation, frozen=True, kw_only=True):
+    """A list was walked to a proved end, and nothing of it failed; `met`: what of it could not be read."""
+
+    kind: str
+    subject_id: str
+    met: frozenset[str] = frozenset()
 
 
 class ListingDue(Observation, frozen=True, kw_only=True):
@@ -219,7 +232,14 @@ class PollEnded(Observation, frozen=True, kw_only=True):
 
 
 class ReconcileBegun(Observation, frozen=True, kw_only=True):
-    """Everything is to be compared again."""
+    """Everything is to be compared again: jobs and proposals, too, if they may be read.
+
+    The proposals that are held stand `spread` seconds from one another.
+    """
+
+    jobs: bool = False
+    proposals: bool = False
+    spread: float = 0.0
 
 
 class SuspectsSettled(Observation, frozen=True, kw_only=True):
@@ -254,12 +274,25 @@ class HeldAccount(Struct, frozen=True, kw_only=True):
     change_id: int
 
 
+class Claim(Struct, frozen=True, kw_only=True):
+    """A message that is held in one conversation, and that `claimant` shows as well.
+
+    `is_met`: the comparison of the conversation that is asked about has met it. `fails`: the quarrel is known.
+    """
+
+    message: Message
+    claimant: str
+    is_met: bool = False
+    fails: bool = False
+
+
 class HeldConversation(Struct, frozen=True, kw_only=True):
     """One conversation.
 
     `messages`: those of the ids asked for that are held. `newest_inbound`: the newest inbound message held that is not
     gone, and `told` the kinds of event that it has had. `interview_looked_for`: its proposal's interview is held, or a
-    look at the proposal is owed.
+    look at the proposal is owed. `claims`: the messages, by id, that it and another conversation show. `gone`: which
+    other conversations that hold some of the messages are gone.
     """
 
     account: Account
@@ -273,6 +306,8 @@ class HeldConversation(Struct, frozen=True, kw_only=True):
     newest_inbound: Fresh | None = None
     told: frozenset[str] = frozenset()
     interview_looked_for: bool = True
+    claims: dict[str, Claim] = {}
+    gone: frozenset[str] = frozenset()
 
 
 class HeldEntries(Struct, frozen=True, kw_only=True):
@@ -293,10 +328,34 @@ class HeldEntries(Struct, frozen=True, kw_only=True):
 
 
 class HeldListing(Struct, frozen=True, kw_only=True):
-    """The account's memory, and which conversations are held, not gone, and not on a list that was walked whole."""
+    """The account's memory, and which conversations are held, not gone, and not on a list that was walked whole.
+
+    `failure`: the list's own.
+    """
 
     account_checkpoint: AccountCheckpoint
     unlisted: frozenset[str] = frozenset()
+    failure: Failure | None = None
+
+
+class HeldTask(Struct, frozen=True, kw_only=True):
+    """A task that may be pending, and the failure of its subject."""
+
+    pending: PendingTask | None = None
+    failure: Failure | None = None
+
+
+class HeldClaim(HeldTask, frozen=True, kw_only=True):
+    """The task and the failure of a message that two conversations show; `claim` None: they no longer do."""
+
+    claim: Claim | None = None
+
+
+class HeldProposals(Struct, frozen=True, kw_only=True):
+    """The account's memory, and the ids of every proposal that is held."""
+
+    account_checkpoint: AccountCheckpoint
+    proposals: tuple[str, ...]
 
 
 class HeldProposal(Struct, frozen=True, kw_only=True):
@@ -319,11 +378,9 @@ class HeldProposal(Struct, frozen=True, kw_only=True):
 
 
 class HeldJobs(Struct, frozen=True, kw_only=True):
-    """Those of the jobs asked for that are held; `pending` and `failure`: while all of them could not be had."""
+    """Those of the jobs asked for that are held."""
 
     jobs: dict[str, Job]
-    pending: PendingTask | None = None
-    failure: Failure | None = None
 
 
 class HeldSuspects(Struct, frozen=True, kw_only=True):

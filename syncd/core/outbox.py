@@ -52,6 +52,7 @@ class Queued(Observation, frozen=True, kw_only=True):
     conversation_id: str
     content: str
     key: str | None = None
+    later: bool = False
 
 
 class Attempted(Observation, frozen=True, kw_only=True):
@@ -110,6 +111,9 @@ class Found(Observation, frozen=True, kw_only=True):
 # that is late is expired, and a person may cancel it. Only a person sends an unconfirmed one again.
 
 
+LATER_SECONDS = 60.0
+"""How long a message for later can be cancelled before it leaves, in seconds."""
+
 EXPIRES_SECONDS = 3600.0
 """How long a queued message waits before it is given up, in seconds."""
 
@@ -159,6 +163,7 @@ def plan_queued(held: HeldOutbox, queued: Queued) -> Plan:
         created_at=queued.now,
         expires_at=after(queued.now, EXPIRES_SECONDS),
         key=queued.key,
+        leaves_at=after(queued.now, LATER_SECONDS) if queued.later else None,
     )
     return _changed(outgoing)
 
@@ -166,6 +171,12 @@ def plan_queued(held: HeldOutbox, queued: Queued) -> Plan:
 def is_late(outgoing: Outgoing, now: Instant) -> bool:
     """Whether a queued message's hour is over; one whose hour has yet to begin was queued by a clock that was wrong."""
     return outgoing.expires_at is not None and is_due(outgoing.expires_at, now, EXPIRES_SECONDS)
+
+
+def seconds_until_leaving(outgoing: Outgoing, now: Instant) -> float:
+    """How long a message for later still waits; an instant further off than it can be, of a wrong clock, is none."""
+    left = 0.0 if outgoing.leaves_at is None else seconds_between(now, outgoing.leaves_at)
+    return left if 0 < left <= LATER_SECONDS else 0.0
 
 
 def plan_attempted(held: HeldOutbox, attempted: Attempted) -> Plan:
@@ -176,6 +187,8 @@ def plan_attempted(held: HeldOutbox, attempted: Attempted) -> Plan:
     if is_late(outgoing, attempted.now):
         error = _EXPIRED.format(outgoing.expires_at, retry_command(outgoing.id))
         return _changed(replace(outgoing, state="expired", error=error))
+    if seconds_until_leaving(outgoing, attempted.now):
+        return Plan(answer=outgoing)
     since = outgoing.since or attempted.now
     return _changed(replace(outgoing, state="sending", attempted_at=attempted.now, since=since, error=None))
 
@@ -309,7 +322,8 @@ def plan_ordered(held: HeldOutbox, ordered: Ordered) -> Plan:
     if outgoing.state not in _RETRIED or outgoing.content is None:
         raise UsageError(f"message {outgoing.id} is {outgoing.state}: there is nothing to send again")
     expires_at = after(ordered.now, EXPIRES_SECONDS)
-    return _changed(replace(outgoing, state="queued", expires_at=expires_at, error=None, missed_at=None))
+    again = replace(outgoing, state="queued", expires_at=expires_at, error=None, missed_at=None, leaves_at=None)
+    return _changed(again)
 
 
 def plan_found(held: HeldEntries, found: Found) -> Plan:
@@ -333,6 +347,7 @@ _ADVICE = {
     "read_only_conversation": "this conversation takes no messages any more",
     "message_blocked": "the server takes no messages to this person",
     "proposal_not_ready_for_messaging": "this proposal can't be written to yet",
+    "unusable": "nothing was sent; correct it",
     "feature_disabled": "messages through the API are switched off for this account; ask OpenTrain to switch them on",
 }
 _ADVICE_BY_STATUS = {

@@ -1,4 +1,4 @@
-"""Plans for what hangs on a conversation: proposals, candidates, interviews, jobs."""
+"""Plans for what hangs on a conversation: proposals, candidates, interviews."""
 
 from collections.abc import Iterable
 
@@ -8,13 +8,10 @@ from syncd.core.conversation import next_failure
 from syncd.core.model import Candidate, Event, Instant, InterviewMessage, Proposal, Row
 from syncd.core.observations import (
     Failed,
-    HeldJobs,
     HeldProposal,
     InterviewMissing,
-    JobsRead,
     ProposalMissing,
     ProposalRead,
-    ProposalsListed,
     TranscriptRead,
 )
 from syncd.core.plan import PendingTask, Plan, merged_extra
@@ -50,12 +47,6 @@ def plan_proposal(held: HeldProposal, read: ProposalRead) -> Plan:
         suspects=erasure.suspects,
         unsuspect=erasure.unsuspect,
     )
-
-
-def plan_proposals_listed(listed: ProposalsListed) -> Plan:
-    """Ask for each proposal itself whose entry in the list can't be read."""
-    ids = (one.id for one in listed.unreadable if one.id is not None)
-    return Plan(tasks=tuple(PendingTask(kind="proposal", subject_id=id_, due_at=listed.now) for id_ in ids))
 
 
 def _merged(held: Proposal | None, new: Proposal, *, partial: bool) -> Proposal:
@@ -199,24 +190,11 @@ def plan_proposal_missing(held: HeldProposal, missing: ProposalMissing) -> Plan:
 
 
 def plan_subject_failed(held: HeldProposal, failed: Failed) -> Plan:
-    """Put a proposal, an interview or the jobs off, with the reason; jobs are a debt only once they have failed."""
-    failure = next_failure(held.failure, failed)
-    pending = held.pending
-    if pending is None and failed.kind == "jobs":
-        pending = PendingTask(kind=failed.kind, subject_id=failed.subject_id, due_at=failed.now)
-    if pending is None:
+    """Put a proposal or an interview off, with the reason."""
+    if held.pending is None:
         return Plan()
-    return Plan(failures=(failure,), tasks=(replace(pending, due_at=failure.next_try_at),))
-
-
-def plan_jobs(held: HeldJobs, read: JobsRead) -> Plan:
-    """Store the jobs that changed; one that is not listed proves nothing."""
-    over = read.whole and held.failure is not None
-    return Plan(
-        rows=tuple(job for job in read.jobs if held.jobs.get(job.id) != job),
-        completed=(("jobs", "mine", held.pending.version),) if read.whole and held.pending is not None else (),
-        recovered=(("jobs", "mine"),) if over else (),
-    )
+    failure = next_failure(held.failure, failed)
+    return Plan(failures=(failure,), tasks=(replace(held.pending, due_at=failure.next_try_at),))
 
 
 # A person who had their account deleted: the server says so to nobody, so two signs in two looks must agree.

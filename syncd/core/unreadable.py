@@ -16,6 +16,7 @@ from syncd.core.observations import (
     HeldAccount,
     JobsRead,
     ListingDue,
+    ListingProved,
     ListWalked,
     Observation,
     PageRead,
@@ -59,26 +60,35 @@ def find_listing(seen: Observation, plan: Plan) -> ListingRead | None:
             )
         case JobsRead():
             ids = frozenset(job.id for job in seen.jobs)
-            found = ListingRead(listing="jobs", kind="job", read=ids, unreadable=seen.unreadable, met=seen.met)
+            found = ListingRead(listing="jobs", kind="job", read=ids, unreadable=seen.unreadable)
         case ProposalsListed():
-            listing = f"proposals:{seen.job_id}"
-            found = ListingRead(listing=listing, kind="proposal", unreadable=seen.unreadable, met=seen.met)
-        case TranscriptRead():
-            listing = f"interview:{seen.transcript.interview.proposal_id}"
-            found = _whole(listing, "interview_message", seen.transcript.unreadable)
-        case SnapshotRead():
-            found = _whole(f"chat:{seen.conversation_id}", "message", seen.snapshot.unreadable)
-        case SubjectsRead(single=False, list_of=None):
-            found = _whole("jobs", "job", seen.unreadable)
-        case SubjectsRead(single=False):
-            found = _whole(f"candidates:{seen.list_of}", "candidate", seen.unreadable)
+            found = ListingRead(listing=f"proposals:{seen.job_id}", kind="proposal", unreadable=seen.unreadable)
+        case ListingProved(kind="jobs"):
+            found = ListingRead(listing="jobs", kind="job", met=seen.met)
+        case ListingProved():
+            found = ListingRead(listing=f"proposals:{seen.subject_id}", kind="proposal", met=seen.met)
         case _:
-            return None
+            return _find_whole(seen)
     return found
 
 
+def _find_whole(seen: Observation) -> ListingRead | None:
+    """The same for a listing of one page, which is its end too."""
+    match seen:
+        case TranscriptRead():
+            listing = f"interview:{seen.transcript.interview.proposal_id}"
+            return _whole(listing, "interview_message", seen.transcript.unreadable)
+        case SnapshotRead():
+            return _whole(f"chat:{seen.conversation_id}", "message", seen.snapshot.unreadable)
+        case SubjectsRead(single=False, list_of=None):
+            return _whole("jobs", "job", seen.unreadable)
+        case SubjectsRead(single=False):
+            return _whole(f"candidates:{seen.list_of}", "candidate", seen.unreadable)
+        case _:
+            return None
+
+
 def _whole(listing: str, kind: str, unreadable: tuple[Unreadable, ...]) -> ListingRead:
-    """A listing of one page, which is its end too."""
     met = frozenset(one.subject_id for one in unreadable)
     return ListingRead(listing=listing, kind=kind, unreadable=unreadable, met=met)
 
@@ -131,7 +141,7 @@ def plan_listing_due(held: HeldAccount, due: ListingDue) -> Plan:
     elif what == "interview":
         task = PendingTask(kind="interview", subject_id=id_, due_at=due.now)
     elif what in ("jobs", "proposals"):
-        task = PendingTask(kind="jobs", subject_id="mine", due_at=due.now)
+        task = PendingTask(kind=what, subject_id=id_ or "mine", due_at=due.now)
     else:  # without a mark the next walk down the list goes to its end
         return Plan(account_checkpoint=replace(held.account_checkpoint, list_mark=None))
     return Plan(tasks=(task,))

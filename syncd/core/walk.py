@@ -3,14 +3,16 @@
 A *walk* is a chain of pages, each beginning where the one before it ended. Backfill, tail and reconcile are one walk
 with different starts and stops; `goal` says what it is for:
 
-- `fill`: forwards, from nothing or from the stored cursor, until the list's last message is held;
-- `start`: backwards from the newest page to the thread's first message, where nothing else proves that the start is
-  held;
+- `probe`: the newest page, asked for backwards: where nothing is behind it, it is the whole thread;
+- `fill`: forwards, from the thread's first message until it meets the newest page, or from the stored cursor until the
+  list's last message is held;
+- `start`: backwards to the thread's first message, where a walk forwards does not begin there;
 - `join`: backwards from the newest page until it touches the run that is proved already;
 - `explain`: backwards, a few pages a poll, looking for what moved the conversation's `updated_at` or for a message
   that is known to be missing.
 """
 
+from collections.abc import Collection
 from typing import Literal
 
 from msgspec import Struct
@@ -19,8 +21,8 @@ from msgspec.structs import replace
 from syncd.core.model import NOWHERE, Conversation, Instant, Key, Page
 
 Direction = Literal["older", "newer"]
-Goal = Literal["fill", "start", "join", "explain"]
-StartProof = Literal["unknown", "assumed", "proved"]
+Goal = Literal["probe", "fill", "start", "join", "explain"]
+StartProof = Literal["unknown", "assumed"]
 
 
 class Walk(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -32,7 +34,9 @@ class Walk(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `since` is the number of the last transaction before the walk, as later rows can't be missing. `restarts` counts
     dead cursors. `last`: the last message of the entry that an explanation is sought for; a newer message makes it
     pointless. `sought`: the entry (last message, updated_at) when the walk began; what a later one tells of may have
-    happened behind the walk.
+    happened behind the walk. `low`: the oldest place met, and `idle` how long the walk has met nothing beyond what it
+    had met before, as `idled` counts. `seam` and `crest` are the oldest and the newest place of the newest page, if
+    that was met before, and `back` its cursor: None where nothing is behind it.
     """
 
     direction: Direction
@@ -46,6 +50,11 @@ class Walk(Struct, frozen=True, kw_only=True, omit_defaults=True):
     restarts: int = 0
     last: str | None = None
     sought: tuple[str | None, Instant | None] | None = None
+    low: Key | None = None
+    idle: int = 0
+    seam: Key | None = None
+    crest: Key | None = None
+    back: str | None = None
 
 
 class Fresh(Struct, frozen=True, kw_only=True, array_like=True):
@@ -67,8 +76,7 @@ class ConversationCheckpoint(Struct, frozen=True, kw_only=True, omit_defaults=Tr
     `tail_cursor`: the last `newer` cursor that was not null. `top`: the newest message of the run that has no gap
     below it. `whole_since`: when the conversation was first proved whole, by our clock. `history_before`: what was
     created earlier, and stored before that, is history. `latest`: the newest time that any message held bears.
-    `sought`: the entry (last message, updated_at) that was last walked for. `paged`: it does not fit one page, so that
-    `newer` without a cursor is no tail. `told_*`: the messages whose event was written last.
+    `sought`: the entry (last message, updated_at) that was last walked for.
     """
 
     history_before: Instant
@@ -78,11 +86,8 @@ class ConversationCheckpoint(Struct, frozen=True, kw_only=True, omit_defaults=Tr
     latest: Instant | None = None
     oldest: Instant | None = None
     sought: tuple[str | None, Instant | None] | None = None
-    paged: bool = False
     walk: Walk | None = None
     fresh: tuple[Fresh, ...] = ()
-    told_unread: str | None = None
-    told_needs_reply: str | None = None
 
 
 class Reason(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -98,24 +103,71 @@ class Reason(Struct, frozen=True, kw_only=True, omit_defaults=True):
     first_pass: bool = False
 
 
-class Trail:
-    """The cursors and the last page of one run of a walk: what tells an advance from a repetition.
+# The one rule for cursors: whatever comes in pages is walked until its end is proved, or it is seen to have none.
 
-    A cursor that comes twice (A-A or A-B-A), or a page with nothing that the page before it had not, ends the walk at
-    once.
-    """
+
+MOST_IDLE = 100
+"""How many pages without anything in a row are followed; one that only repeats what was met counts as ten of them."""
+
+_REPEATS = 10
+_MOST_PAGES = 100_000  # of one walk, whatever they bring: a listing that grows faster than it is read has no end
+
+Ending = Literal["cursor_repeats", "cursor_unreadable", "pages_without_end", "no_messages"]
+"""Why the end of a listing is not proved: the reason of its row in `failures`."""
+
+
+def idled(idle: int, count: int, *, advances: bool) -> int:
+    """How long a walk has met nothing new, behind a page of so many entries."""
+    if advances:
+        return 0
+    return idle + (1 if count == 0 else _REPEATS)
+
+
+class Trail:
+    """The cursors that one run of a walk has asked with: one that comes again leads nowhere."""
 
     def __init__(self) -> None:
         self._cursors: set[str] = set()
-        self._ids: frozenset[str] = frozenset()
 
-    def advances(self, asked: str | None, page: Page) -> bool:
-        """Note that `asked` brought `page`; whether its next cursor leads on."""
+    def advances(self, asked: str | None, next_cursor: str | None) -> bool:
+        """Note that `asked` brought `next_cursor`; whether that leads on."""
         if asked is not None:
             self._cursors.add(asked)
-        fresh = bool(page.ids - self._ids)
-        self._ids = page.ids
-        return fresh and page.next_cursor not in (None, NOWHERE) and page.next_cursor not in self._cursors
+        return next_cursor not in (None, NOWHERE) and next_cursor not in self._cursors
+
+
+class ListWalk:
+    """A walk over a list that is read to its end: `seen` are the ids met.
+
+    The end is proved by a null cursor alone; `ended` says so, `ending` why it can't be.
+    """
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+        self.cursor: str | None = None
+        self.ended = False
+        self.ending: Ending | None = None
+        self._trail = Trail()
+        self._idle = 0
+        self._pages = 0
+
+    def advance(self, ids: Collection[str], next_cursor: str | None) -> bool:
+        """Note a page; whether the walk goes on."""
+        leads_on = self._trail.advances(self.cursor, next_cursor)
+        self._pages += 1
+        self._idle = idled(self._idle, len(ids), advances=not self.seen.issuperset(ids))
+        self.seen.update(ids)
+        self.cursor = next_cursor
+        self.ended = next_cursor is None
+        if not self.ended and not leads_on:
+            self.ending = "cursor_unreadable" if next_cursor == NOWHERE else "cursor_repeats"
+        elif not self.ended and (self._idle >= MOST_IDLE or self._pages >= _MOST_PAGES):
+            self.ending = "pages_without_end"
+        return not self.ended and self.ending is None
+
+    def restart(self) -> None:
+        """Begin again at the head, behind a cursor that died."""
+        self.cursor, self._trail, self._idle = None, Trail(), 0
 
 
 # Where a walk begins, where it goes on, and what its end proves. Pure: thread in, thread out.
@@ -130,23 +182,32 @@ class Reached(Struct, frozen=True, kw_only=True):
     """What one page means for its walk.
 
     `checkpoint`: the new checkpoint; its `walk` is None when nothing more is to be asked. `closed`: the walk went from
-    the thread's first message to its last, so that what is held and was not met is missing upstream. `stuck`: the
-    server's cursors go in circles before the proof is complete.
+    the thread's first message to its last, so that what is held and was not met is missing upstream. `ending`: the
+    pages lead nowhere before the proof is complete.
     """
 
     checkpoint: ConversationCheckpoint
     closed: bool = False
-    stuck: bool = False
+    ending: Ending | None = None
 
 
 class _Sight(Struct, frozen=True, kw_only=True):
-    """A page as it is weighed: its places in order, and whether the entry's last message is held, and where."""
+    """A page as it is weighed: its places in order, and whether the entry's last message is held, and where.
+
+    `ending`: why its cursor leads nowhere though it is not null; `stands`: the cursor came back with nothing behind it.
+    """
 
     page: Page
     places: list[Key]
     last_id: str | None
     last: Key | None
-    leads_on: bool
+    ending: Ending | None
+    stands: bool
+
+    @property
+    def leads_on(self) -> bool:
+        """Whether there is a page to be asked for behind this one."""
+        return self.page.next_cursor is not None and self.ending is None and not self.stands
 
     @property
     def is_last_unreadable(self) -> bool:
@@ -187,11 +248,11 @@ def _choose(
     checkpoint: ConversationCheckpoint, reason: Reason, entry: Conversation, last: Key | None, change_id: int
 ) -> Walk | None:
     if reason.verify:
-        return Walk(direction="newer", goal="fill", verify=True, since=change_id)
+        return Walk(direction="older", goal="probe", verify=True, since=change_id)
     if is_empty(entry) and reason.want is None:
         return None  # an empty conversation: there is nothing to ask for
     if checkpoint.whole_since is None:
-        return Walk(direction="newer", goal="fill")
+        return Walk(direction="older", goal="probe")
     if reason.want is not None:
         return Walk(direction="older", goal="explain", last=entry.last_message_id)
     return _follow(checkpoint, entry, last, change_id)
@@ -209,12 +270,10 @@ def _follow(checkpoint: ConversationCheckpoint, entry: Conversation, last: Key |
 
 
 def _tail(checkpoint: ConversationCheckpoint) -> Walk:
-    """The cheapest walk to what is new: from the stored cursor, else backwards unless the thread fits one page."""
-    if checkpoint.tail_cursor is None and checkpoint.paged:
+    """The cheapest walk to what is new: from the stored cursor, else backwards from the newest page."""
+    if checkpoint.tail_cursor is None:
         return Walk(direction="older", goal="join")
-    return Walk(
-        direction="newer", goal="fill", cursor=checkpoint.tail_cursor, joined=checkpoint.tail_cursor is not None
-    )
+    return Walk(direction="newer", goal="fill", cursor=checkpoint.tail_cursor, joined=True)
 
 
 def holds(checkpoint: ConversationCheckpoint, last: Key | None) -> bool:
@@ -239,29 +298,96 @@ def advance(
     trail's verdict on the cursor.
     """
     places = sorted(message.place for message in page.messages)
-    high = max(filter(None, (walk.high, places[-1] if places else None)), default=None)
-    walk = replace(walk, high=high)
-    sight = _Sight(page=page, places=places, last_id=last_id, last=last, leads_on=leads_on)
+    advances = _advances(walk, places)
+    walk = replace(
+        walk,
+        high=_highest(walk.high, *places[-1:]),
+        low=min(filter(None, (walk.low, *places[:1])), default=None),
+        idle=idled(walk.idle, len(places), advances=advances),
+    )
+    stands = page.next_cursor is not None and page.next_cursor == walk.cursor and not advances and len(page.ids) <= 1
+    sight = _Sight(
+        page=page,
+        places=places,
+        last_id=last_id,
+        last=last,
+        ending=_find_ending(walk, page, leads_on=leads_on),
+        stands=stands,
+    )
+    if walk.goal == "probe":
+        return _probe(checkpoint, walk, sight)
     return _forwards(checkpoint, walk, sight) if walk.direction == "newer" else _backwards(checkpoint, walk, sight)
 
 
+def _advances(walk: Walk, places: list[Key]) -> bool:
+    """Whether the page goes beyond what its walk has met; by place, as to remember every id would take memory."""
+    if not places:
+        return False
+    if walk.direction == "newer":
+        return walk.high is None or places[-1] > walk.high
+    return walk.low is None or places[0] < walk.low
+
+
+def _find_ending(walk: Walk, page: Page, *, leads_on: bool) -> Ending | None:
+    if page.next_cursor is None:
+        return None
+    if not leads_on:
+        return "cursor_unreadable" if page.next_cursor == NOWHERE else "cursor_repeats"
+    return "pages_without_end" if walk.idle >= MOST_IDLE else None
+
+
+def _probe(checkpoint: ConversationCheckpoint, walk: Walk, sight: _Sight) -> Reached:
+    """The newest page: the whole thread where nothing is behind it, else what a walk forwards has to meet.
+
+    A full page that claims to be the last is doubted, and an empty one where the list names a message: the thread's
+    other end has to agree.
+    """
+    if sight.ending is not None:
+        return Reached(checkpoint=replace(checkpoint, walk=None), ending=sight.ending)
+    if not sight.places and sight.leads_on:
+        return Reached(checkpoint=replace(checkpoint, walk=replace(walk, cursor=sight.page.next_cursor)))
+    nothing = not sight.page.ids
+    believed = (sight.page.is_short and not nothing) or (nothing and sight.last_id is None)
+    if not sight.leads_on and believed:
+        checkpoint = replace(checkpoint, walk=None, top=_highest(checkpoint.top, walk.high))
+        return Reached(checkpoint=checkpoint, closed=True)
+    fill = replace(
+        walk,
+        direction="newer",
+        goal="fill",
+        cursor=None,
+        high=None,
+        low=None,
+        idle=0,
+        seam=walk.low,
+        crest=walk.high,
+        back=sight.page.next_cursor if sight.leads_on else None,
+    )
+    return Reached(checkpoint=replace(checkpoint, walk=fill))
+
+
 def _forwards(checkpoint: ConversationCheckpoint, walk: Walk, sight: _Sight) -> Reached:
-    short = sight.page.is_short
+    meets = walk.seam is not None and walk.high is not None and walk.high >= walk.seam
     if walk.cursor is None:
         start = _start_proof(sight)
-        joined = start != "unknown" or (checkpoint.whole_since is not None and _touches(checkpoint, sight.places))
-        walk = replace(walk, start=start, joined=joined)
+        touches = checkpoint.whole_since is not None and _touches(checkpoint, sight.places)
+        walk = replace(walk, start=start, joined=start != "unknown" or touches)
+    if meets:
+        walk = replace(walk, high=_highest(walk.high, walk.crest))
     checkpoint = replace(
         checkpoint,
         tail_cursor=(walk.joined and sight.next_cursor) or checkpoint.tail_cursor,  # never a cursor above a gap
-        paged=checkpoint.paged or walk.cursor is not None or not short,
         top=_highest(checkpoint.top, walk.high) if walk.joined else checkpoint.top,
     )
-    reached = _is_reached(checkpoint, walk, sight)
-    if walk.verify and sight.leads_on and not short:
+    reached = _is_reached(checkpoint, walk, sight) if walk.seam is None else meets
+    if walk.verify and sight.leads_on and not meets:
         reached = False  # a comparison goes on to the thread's very end
     if not reached and sight.leads_on:
         return Reached(checkpoint=replace(checkpoint, walk=replace(walk, cursor=sight.page.next_cursor)))
+    if meets and walk.start == "unknown" and walk.back is None and walk.low == walk.seam:
+        # both ends show the same page, and neither has anything before it
+        checkpoint = replace(checkpoint, walk=None, top=_highest(checkpoint.top, walk.high))
+        return Reached(checkpoint=checkpoint, closed=True)
     goal = _goal_backwards(checkpoint, walk, reached=reached)
     if goal is not None:
         return Reached(checkpoint=replace(checkpoint, walk=_turned(walk, goal, sight.last_id)))
@@ -293,53 +419,51 @@ def _is_reached(checkpoint: ConversationCheckpoint, walk: Walk, sight: _Sight) -
 def _start_proof(sight: _Sight) -> StartProof:
     """What the first page of `newer` without a cursor says of the thread's start.
 
-    Short: it is the whole thread. Full with a way on, and before the last message: it can't be the newest page. Full
-    with the last message: it is the newest page or a thread of just one page, which only a walk backwards can tell
-    apart.
+    With a way on, and before the last message: it can't be the newest page, so it begins at the oldest message. With
+    the last message: it is the newest page or a thread of just one page, however short, as servers may cut pages.
     """
     page, last = sight.page, sight.last
-    if page.is_short:
-        return "unknown" if page.next_cursor == NOWHERE else "proved"
     beyond = (
         sight.last_id is not None
+        and bool(sight.places)
         and sight.last_id not in page.ids
-        and (last is None or (bool(sight.places) and last > sight.places[-1]))
+        and (last is None or last > sight.places[-1])
     )
     return "assumed" if page.next_cursor is not None and beyond else "unknown"
 
 
 def _turned(walk: Walk, goal: Goal, last_id: str | None) -> Walk:
-    """The same comparison, gone about from the newest page backwards."""
+    """The same walk, gone about backwards: from behind the newest page, if that was met, else from it."""
     return Walk(
         direction="older",
         goal=goal,
+        cursor=walk.back,
         verify=walk.verify,
         since=walk.since,
-        high=walk.high,
+        high=_highest(walk.high, walk.crest),
+        low=walk.seam if walk.back is not None else None,
         last=last_id,
         sought=walk.sought,
     )
 
 
 def _backwards(checkpoint: ConversationCheckpoint, walk: Walk, sight: _Sight) -> Reached:
-    short = sight.page.is_short and sight.page.next_cursor != NOWHERE
-    # Nothing is older than an empty page, nor than a short one whose cursor leads back to itself.
-    at_start = sight.page.next_cursor is None or not sight.page.ids or (short and not sight.leads_on)
+    at_start = sight.page.next_cursor is None or sight.stands
     touched = checkpoint.whole_since is not None and _touches(checkpoint, sight.places)
     if at_start or touched:
         checkpoint = replace(checkpoint, top=_highest(checkpoint.top, walk.high))
     if at_start:
-        checkpoint = replace(checkpoint, walk=None, paged=checkpoint.paged or walk.cursor is not None)
-        # an answer without any message, where the list names a last one, proves nothing
-        met = walk.high is not None or bool(sight.page.ids)
-        return Reached(checkpoint=checkpoint, closed=sight.last_id is None or met)
-    checkpoint = replace(checkpoint, paged=True)
-    if not sight.leads_on:
-        return Reached(checkpoint=replace(checkpoint, walk=None), stuck=True)
+        checkpoint = replace(checkpoint, walk=None)
+        if sight.last_id is not None and walk.high is None and not sight.page.ids:
+            # no message at all, where the list names a last one: an answer that proves nothing
+            return Reached(checkpoint=checkpoint, ending="no_messages")
+        return Reached(checkpoint=checkpoint, closed=True)
     if walk.goal == "join" and touched:
         if sight.last_id is None or holds(checkpoint, sight.last):
             return Reached(checkpoint=replace(checkpoint, walk=None))
         walk = replace(walk, goal="explain", last=sight.last_id)
+    if sight.ending is not None:
+        return Reached(checkpoint=replace(checkpoint, walk=None), ending=sight.ending)
     return Reached(checkpoint=replace(checkpoint, walk=replace(walk, cursor=sight.page.next_cursor)))
 
 
@@ -358,7 +482,9 @@ def after_dead_cursor(checkpoint: ConversationCheckpoint, walk: Walk) -> Walk | 
     """
     if walk.cursor is None or walk.restarts >= _MOST_RESTARTS:
         return None
-    fresh = replace(walk, cursor=None, start="unknown", joined=False, high=None, restarts=walk.restarts + 1)
+    fresh = replace(
+        walk, cursor=None, start="unknown", joined=False, high=None, low=None, idle=0, restarts=walk.restarts + 1
+    )
     if walk.direction == "newer" and checkpoint.whole_since is not None and not walk.verify:
         return replace(fresh, direction="older", goal="join")
     return fresh

@@ -161,18 +161,28 @@ class PollResult(Struct, frozen=True, kw_only=True):
     trouble: SyncdError | None = None
 
 
-async def measured(mirror: BaseMirror, look: Callable[[], Awaitable[bool]]) -> PollResult:
-    """Look, and write down how it went; `look` says whether anything was looked at.
+class PassSummary(Struct, frozen=True, kw_only=True):
+    """What a pass came to that nothing ended early.
 
-    Never raises for the server's or the disk's troubles, but says them in its Outcome.
+    `busy`: something was looked at. `complete`: the listing that tells what there is was walked to a proved end.
+    """
+
+    busy: bool
+    complete: bool = True
+
+
+async def measured(mirror: BaseMirror, look: Callable[[], Awaitable[PassSummary]]) -> PollResult:
+    """Look, and write down how it went.
+
+    Never raises for the server's or the disk's troubles, but says them in its PollResult.
     """
     mirror.tally = Tally()
     started = _Meter(mirror)
     trouble: SyncdError | None = None
-    busy = False
+    done = PassSummary(busy=False, complete=False)
     try:
         await _write_refused(mirror)
-        busy = await look()
+        done = await look()
     except PassEndedError as ended:
         trouble = ended.trouble
     except SyncdError as error:
@@ -188,7 +198,7 @@ async def measured(mirror: BaseMirror, look: Callable[[], Awaitable[bool]]) -> P
         cost=cost,
         poll_seconds=mirror.policy.poll_seconds,
         retry_at=retry_at,
-        caught_up=trouble is None,
+        caught_up=trouble is None and done.complete,
         missing_scopes=mirror.missing_scopes(),
     )
     if isinstance(trouble, AuthError):
@@ -196,7 +206,7 @@ async def measured(mirror: BaseMirror, look: Callable[[], Awaitable[bool]]) -> P
     if isinstance(trouble, WrongAccountError):
         mirror.source.drop_connections()  # so that a token that was put right is seen
     account_state, refusal = await _write_end(mirror, observed)
-    return PollResult(account_state=account_state, busy=busy, cost=cost, trouble=refusal or trouble)
+    return PollResult(account_state=account_state, busy=done.busy, cost=cost, trouble=refusal or trouble)
 
 
 async def _write_refused(mirror: BaseMirror) -> None:

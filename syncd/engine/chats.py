@@ -30,7 +30,15 @@ from syncd.core.model import (
 )
 from syncd.core.observations import HeldAccount, Identified, Observation
 from syncd.core.times import elapsed
-from syncd.engine.account import BaseMirror, PassEndedError, PollResult, check_place, measured, recorded_run
+from syncd.engine.account import (
+    BaseMirror,
+    PassEndedError,
+    PassSummary,
+    PollResult,
+    check_place,
+    measured,
+    recorded_run,
+)
 from syncd.engine.requests import BasePass
 from syncd.errors import FetchError, NotFoundError, SyncdError, UnreachableError
 from syncd.protocols import SnapshotSource
@@ -294,12 +302,12 @@ _LISTS_SECONDS = 600.0  # how often it is asked which jobs and candidates there 
 async def poll_snapshot(mirror: SnapshotMirror, *, full: bool = False, manual: bool = False) -> PollResult:
     """One poll over every chat that is due, or over all of them when `full` or `manual`.
 
-    Never raises for the server's or the disk's troubles, but says them in its Outcome.
+    Never raises for the server's or the disk's troubles, but says them in its PollResult.
     """
     return await measured(mirror, lambda: _look(ChatPass(mirror), full=full, manual=manual))
 
 
-async def _look(sync_pass: ChatPass, *, full: bool, manual: bool) -> bool:
+async def _look(sync_pass: ChatPass, *, full: bool, manual: bool) -> PassSummary:
     mirror = sync_pass.mirror
     check_place(mirror)
     await sync_pass.gate.resume()
@@ -311,7 +319,7 @@ async def _look(sync_pass: ChatPass, *, full: bool, manual: bool) -> bool:
         if first or compare or manual or _are_lists_due(mirror, held):
             await read_lists(sync_pass, held)
         await _look_at_chats(sync_pass, held, everything=compare or manual, afresh=compare)
-    return sync_pass.changed > 0
+    return PassSummary(busy=sync_pass.changed > 0)
 
 
 def _is_reconcile_due(mirror: SnapshotMirror, held: HeldAccount) -> bool:

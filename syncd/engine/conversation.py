@@ -5,8 +5,8 @@ from collections import deque
 from contextlib import suppress
 from typing import Self, cast
 
-from syncd.core.conversation import Stuck
-from syncd.core.model import Page
+from syncd.core.conversation import Unproved
+from syncd.core.model import Key, Page
 from syncd.core.observations import CheckDue, ConversationGone, CursorDied, PageRead
 from syncd.core.times import EXPLAIN_PAGES
 from syncd.core.walk import Direction, Trail, Walk, wants_solitude
@@ -29,6 +29,7 @@ class Prefetcher:
         self._chain: deque[tuple[str, asyncio.Task[Page]]] = deque()  # the cursor that was asked for, its page
         self._cursors: set[str] = set()
         self._direction: Direction = "newer"
+        self._seam: Key | None = None
         self._newest: Page | None = None
 
     async def fetch(self, walk: Walk) -> Page:
@@ -41,7 +42,7 @@ class Prefetcher:
     def look(self, walk: Walk, page: Page) -> None:
         """Ask for what is behind this page, which the walk has brought and which is being stored now."""
         if not self._chain:
-            self._direction, self._newest = walk.direction, page
+            self._direction, self._seam, self._newest = walk.direction, walk.seam, page
         self._go_on()
 
     def _go_on(self) -> None:
@@ -54,6 +55,8 @@ class Prefetcher:
         page = self._newest
         if page is None or page.next_cursor is None or len(page.messages) < page.limit or not self._has_room():
             return
+        if self._seam is not None and any(message.place >= self._seam for message in page.messages):
+            return  # it has met the newest page, which is here already
         if page.next_cursor in self._cursors:
             return  # it goes in circles, which is for the walk to say
         self._cursors.add(page.next_cursor)
@@ -119,18 +122,18 @@ async def walk_conversation(sync_pass: SyncPass, conversation_id: str) -> None:
     if isinstance(step, Walk) and wants_solitude(step):
         async with sync_pass.alone():
             step = await _walk(sync_pass, conversation_id, step)
-    if isinstance(step, Stuck):
-        await _fail(sync_pass, conversation_id, "cursor_repeats", None)
+    if isinstance(step, Unproved):
+        await _fail(sync_pass, conversation_id, step.reason, None)
 
 
-async def _look(sync_pass: SyncPass, conversation_id: str) -> Walk | Stuck | None:
+async def _look(sync_pass: SyncPass, conversation_id: str) -> Walk | Unproved | None:
     """The walk that the debt needs; None when it could be settled at once."""
     mirror = sync_pass.mirror
     look = CheckDue(account=mirror.account, now=mirror.clock.now(), conversation_id=conversation_id)
-    return cast("Walk | Stuck | None", await mirror.store.apply(look))
+    return cast("Walk | Unproved | None", await mirror.store.apply(look))
 
 
-async def _walk(sync_pass: SyncPass, conversation_id: str, begun: Walk) -> Walk | Stuck | None:
+async def _walk(sync_pass: SyncPass, conversation_id: str, begun: Walk) -> Walk | Unproved | None:
     """Page after page, to the walk's end or to where it goes on alone, or at the next poll."""
     async with Prefetcher(sync_pass, conversation_id) as prefetcher:
         return await _follow(sync_pass, conversation_id, begun, prefetcher)
@@ -138,9 +141,9 @@ async def _walk(sync_pass: SyncPass, conversation_id: str, begun: Walk) -> Walk 
 
 async def _follow(
     sync_pass: SyncPass, conversation_id: str, begun: Walk, prefetcher: Prefetcher
-) -> Walk | Stuck | None:
+) -> Walk | Unproved | None:
     mirror, now = sync_pass.mirror, sync_pass.mirror.clock.now
-    step: Walk | Stuck | None = begun
+    step: Walk | Unproved | None = begun
     trail, pages = Trail(), 0
     while isinstance(step, Walk) and wants_solitude(step) is wants_solitude(begun):
         if step.goal == "explain" and pages >= EXPLAIN_PAGES:
@@ -153,7 +156,7 @@ async def _follow(
             step, trail = await _recover(sync_pass, conversation_id, asked, page), Trail()
             continue
         pages += 1
-        leads_on = trail.advances(asked.cursor, page)
+        leads_on = trail.advances(asked.cursor, page.next_cursor)
         mirror.tally.messages += len(page.messages)
         read = PageRead(
             account=mirror.account,

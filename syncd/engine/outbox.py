@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from syncd.core.model import Conversation, Instant, Message, Outgoing, check_text
+from syncd.core.model import Conversation, Instant, Message, OpenedConversation, Outgoing, check_text
 from syncd.core.observations import CheckDue, Waiting
 from syncd.core.outbox import (
     Answered,
@@ -21,6 +21,7 @@ from syncd.core.outbox import (
     is_late,
     look_delay,
     next_state,
+    seconds_until_leaving,
 )
 from syncd.core.times import SIT_OUT_SECONDS, after, seconds_between
 from syncd.engine.account import Mirror, identified
@@ -94,7 +95,7 @@ class OutboxSender:
             await identified(self.mirror, self.ask)
             trouble = await self._look_for([outgoing for outgoing in waiting if outgoing.since is not None])
             for outgoing in waiting:
-                if outgoing.state == "queued":
+                if outgoing.state == "queued" and self._is_due(outgoing):
                     await self._send(outgoing.id)
             if trouble is not None:
                 raise trouble
@@ -118,7 +119,15 @@ class OutboxSender:
         return max(0.0, looks.next_at - self.mirror.clock.monotonic())
 
     def _is_due(self, outgoing: Outgoing) -> bool:
-        return outgoing.state == "queued" or self.next_look(outgoing) <= 0
+        if outgoing.state == "queued":
+            return not seconds_until_leaving(outgoing, self.now())
+        return self.next_look(outgoing) <= 0
+
+    async def departures(self) -> list[float]:
+        """Seconds until each message for later leaves, of those whose instant is still to come."""
+        waiting = await self.mirror.store.fetch_waiting(self.mirror.account)
+        left = [seconds_until_leaving(outgoing, self.now()) for outgoing in waiting if outgoing.state == "queued"]
+        return [seconds for seconds in left if seconds]
 
     async def ask(self, fetch: Callable[[], Awaitable[_T]]) -> _T:
         """The answer of a request, unless the account is told to wait; RateLimitedError says for how long."""
@@ -282,6 +291,7 @@ async def send(outbox_sender: OutboxSender, arguments: dict[str, Any], progress:
             conversation_id=str(arguments["conversation_id"]),
             content=content,
             key=arguments.get("key"),
+            later=bool(arguments.get("later")),
         )
     )
     progress(_result(outbox_sender, outgoing, None))
@@ -357,6 +367,7 @@ def _result(outbox_sender: OutboxSender, outgoing: Outgoing, trouble: SyncdError
         "message_id": outgoing.message_id,
         "error": str(trouble) if open_ and trouble is not None else outgoing.error,
         "expires_at": outgoing.expires_at,
+        "leaves_at": outgoing.leaves_at,
         "retry_at": None if limit is None else after(outbox_sender.now(), limit),
         "exit_code": _exit_code(outbox_sender, outgoing, trouble),
     }
@@ -384,15 +395,21 @@ async def open_conversation(
     proposal_id = str(arguments["proposal_id"])
     await identified(outbox_sender.mirror, outbox_sender.ask)
     try:
-        conversation_id = await _open(outbox_sender, proposal_id)
+        opened = await _open(outbox_sender, proposal_id)
     except (ForbiddenError, NotFoundError, RejectedError) as error:
         told = advise(error, may_write=outbox_sender.mirror.may("messages:write"))
         raise RefusedError(told, _refusal_code(outbox_sender)) from None
-    await _mirror(outbox_sender, conversation_id, proposal_id)
-    return {"account": outbox_sender.mirror.account, "conversation_id": conversation_id, "proposal_id": proposal_id}
+    await _mirror(outbox_sender, opened.id, proposal_id)
+    return {
+        "account": outbox_sender.mirror.account,
+        "conversation_id": opened.id,
+        "proposal_id": proposal_id,
+        "job_id": opened.job_id,
+        "created": opened.created,
+    }
 
 
-async def _open(outbox_sender: OutboxSender, proposal_id: str) -> str:
+async def _open(outbox_sender: OutboxSender, proposal_id: str) -> OpenedConversation:
     """Ask the server, again where its answer was lost: it opens none twice."""
     tries, clock = 0, outbox_sender.mirror.clock
     while True:

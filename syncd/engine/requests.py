@@ -181,11 +181,13 @@ class SyncPass(BasePass):
     """A pass over an account whose source answers in pages.
 
     `walks`: where those of conversations that were just discovered begin. `pages_ahead`: asked for before their turn.
+    `manual`: a person asked for it, so that what failed is tried at once.
     """
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: Mirror, *, manual: bool = False) -> None:
         super().__init__(mirror)
         self.mirror = mirror
+        self.manual = manual
         self.walks: dict[str, Walk] = {}
         self.pages_ahead = 0
         self.attempted: set[tuple[str, str]] = set()
@@ -228,8 +230,10 @@ class SyncPass(BasePass):
             reason=reason,
             request_id=request_id,
         )
-        await mirror.store.apply(failed)
-        mirror.log("failure", level="warning", kind=kind, subject_id=subject_id, reason=reason, request_id=request_id)
+        if await mirror.store.apply(failed) is not False:  # one that is known and not yet due is told of once
+            mirror.log(
+                "failure", level="warning", kind=kind, subject_id=subject_id, reason=reason, request_id=request_id
+            )
 
     async def list_still_answers(self) -> bool:
         """Whether the list still answers for the same viewer and scopes, so that a 403 is a thing's own; asked once."""

@@ -1,110 +1,36 @@
 """The worklist: what is due is done by a bounded number of workers, conversations first."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from functools import partial
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from heapq import heappop, heappush
+from itertools import count
 
-from syncd.core.model import NOWHERE, JobPage, ProposalPage
 from syncd.core.observations import (
+    ClaimDue,
     InterviewMissing,
-    JobsRead,
     ListingDue,
     Overdue,
     ProposalMissing,
     ProposalRead,
-    ProposalsListed,
     TranscriptRead,
 )
 from syncd.engine.account import PassEndedError
 from syncd.engine.conversation import walk_conversation
+from syncd.engine.listing import read_job_proposals, read_jobs
 from syncd.engine.requests import SyncPass
 from syncd.errors import FetchError, ForbiddenError, NotFoundError, SyncdError
-
-_P = TypeVar("_P", JobPage, ProposalPage)
-
-
-async def read_jobs(sync_pass: SyncPass) -> None:
-    """Read all jobs; what fails of them is put off as the debt `jobs`, for it hinders nothing else."""
-    mirror = sync_pass.mirror
-    if not mirror.may("jobs:read"):
-        return
-    failures: list[FetchError] = []
-    met: set[str] = set()
-    try:
-        async for page in _pages(sync_pass, mirror.source.fetch_jobs):
-            await mirror.store.apply(
-                JobsRead(account=mirror.account, now=mirror.clock.now(), jobs=page.jobs, unreadable=page.unreadable)
-            )
-            met.update(one.subject_id for one in page.unreadable)
-            if mirror.policy.every_proposal and mirror.may("proposals:read"):
-                ids = {job.id: True for job in page.jobs}
-                ids |= {one.id: False for one in page.unreadable if one.id is not None}
-                failures += [
-                    error
-                    for id_, sure in ids.items()
-                    if (error := await _read_proposals(sync_pass, id_, is_listed=sure))
-                ]
-    except FetchError as failed:
-        failures.append(failed)
-    for first in failures[:1]:
-        await sync_pass.fail("jobs", "mine", first.reason, first.request_id)
-        sync_pass.weigh(first)
-    if not failures:
-        await mirror.store.apply(
-            JobsRead(account=mirror.account, now=mirror.clock.now(), jobs=(), whole=True, met=frozenset(met))
-        )
-
-
-async def _read_proposals(sync_pass: SyncPass, job_id: str, *, is_listed: bool) -> FetchError | None:
-    """Read all proposals of one job; what went wrong."""
-    mirror = sync_pass.mirror
-    met: set[str] = set()
-    try:
-        async for page in _pages(sync_pass, partial(mirror.source.fetch_job_proposals, job_id)):
-            met.update(one.subject_id for one in page.unreadable)
-            if page.unreadable or page.next_cursor is None:
-                end = frozenset(met) if page.next_cursor is None else None
-                await mirror.store.apply(
-                    ProposalsListed(
-                        account=mirror.account,
-                        now=mirror.clock.now(),
-                        job_id=job_id,
-                        unreadable=page.unreadable,
-                        met=end,
-                    )
-                )
-            for with_candidate in page.proposals:
-                await mirror.store.apply(
-                    ProposalRead(account=mirror.account, now=mirror.clock.now(), with_candidate=with_candidate)
-                )
-    except NotFoundError as failed:  # of an entry that can't be read not even the id is certain
-        return failed if is_listed else None
-    except FetchError as failed:
-        return failed
-    return None
-
-
-async def _pages(sync_pass: SyncPass, fetch: Callable[[str | None], Awaitable[_P]]) -> AsyncIterator[_P]:
-    """Every page from the first, until the cursor is null or one that was there before."""
-    cursor: str | None = None
-    cursors: set[str | None] = {NOWHERE}
-    while cursor not in cursors:
-        cursors.add(cursor)
-        page = await sync_pass.ask(partial(fetch, cursor))
-        yield page
-        cursor = page.next_cursor
-
-
-# Pay what is owed: a bounded number of workers, conversations first.
-
 
 Task = tuple[str, str]
 
 _LOOKERS_PER_REQUEST = 8  # while some wait for their pages to be on disk, the next ones' requests are in flight
 
-_ORDER = ("listing", "conversation", "overdue", "proposal", "interview", "jobs")
+_ORDER = ("listing", "conversation", "overdue", "message", "jobs", "proposals", "proposal", "interview")
+_SCOPES = {
+    "jobs": "jobs:read",
+    "proposals": "proposals:read",
+    "proposal": "proposals:read",
+    "interview": "proposals:read",
+}
 
 
 class Worklist:
@@ -112,7 +38,8 @@ class Worklist:
 
     def __init__(self, sync_pass: SyncPass) -> None:
         self._under = sync_pass
-        self._tasks: deque[Task] = deque()
+        self._tasks: list[tuple[int, int, Task]] = []  # a heap: what kind, and in which order it came
+        self._numbers = count()
         self._waiting: set[Task] = set()
         self._active: set[Task] = set()
         self._again: set[Task] = set()
@@ -130,12 +57,11 @@ class Worklist:
         return len(new)
 
     def _queue(self, tasks: Iterable[Task]) -> None:
-        ordered = sorted(tasks, key=lambda task: _ORDER.index(task[0]))
-        self._tasks.extend(ordered)
-        self._waiting.update(ordered)
-        self._changed.set()
-        if ordered:
+        for task in tasks:
+            heappush(self._tasks, (_ORDER.index(task[0]), next(self._numbers), task))
+            self._waiting.add(task)
             self._drained.clear()
+        self._changed.set()
 
     def close(self) -> None:
         """No more will be added."""
@@ -150,7 +76,7 @@ class Worklist:
         if not self._tasks or self._under.trouble is not None:
             self._drained.set()
             return None
-        task = self._tasks.popleft()
+        _, _, task = heappop(self._tasks)
         self._waiting.discard(task)
         self._active.add(task)
         if not self._tasks:
@@ -190,9 +116,8 @@ async def complete_tasks(sync_pass: SyncPass, feed: Callable[[Worklist], Awaitab
 async def _due(sync_pass: SyncPass) -> list[Task]:
     mirror = sync_pass.mirror
     # What the token may not see can be as much as the inbox is big: it is not even looked at.
-    hidden = () if mirror.may("proposals:read") else ("proposal", "interview")
-    kinds = [kind for kind in _ORDER if kind not in hidden]
-    due = await mirror.store.fetch_due(mirror.account, mirror.clock.now(), kinds)
+    kinds = [kind for kind in _ORDER if kind not in _SCOPES or mirror.may(_SCOPES[kind])]
+    due = await mirror.store.fetch_due(mirror.account, mirror.clock.now(), kinds, failing=sync_pass.manual)
     return [task for task in due if task not in sync_pass.attempted]
 
 
@@ -235,15 +160,14 @@ async def _check(sync_pass: SyncPass, task: Task) -> None:
         sync_pass.mirror.tally.done += 1
     elif kind == "overdue":
         await _look_whether_overdue(sync_pass, subject_id)
-    elif kind == "proposal":
-        await _fetched(sync_pass, task, _read_proposal)
     elif kind == "listing":
         mirror = sync_pass.mirror
         await mirror.store.apply(ListingDue(account=mirror.account, now=mirror.clock.now(), listing=subject_id))
-    elif kind == "jobs":
-        await read_jobs(sync_pass)
+    elif kind == "message":
+        mirror = sync_pass.mirror
+        await mirror.store.apply(ClaimDue(account=mirror.account, now=mirror.clock.now(), message_id=subject_id))
     else:
-        await _fetched(sync_pass, task, _read_interview)
+        await _fetched(sync_pass, task, _READERS[kind])
 
 
 async def _look_whether_overdue(sync_pass: SyncPass, conversation_id: str) -> None:
@@ -290,3 +214,11 @@ async def _read_interview(sync_pass: SyncPass, proposal_id: str) -> None:
         await mirror.store.apply(missing)
         return
     await mirror.store.apply(TranscriptRead(account=mirror.account, now=mirror.clock.now(), transcript=transcript))
+
+
+_READERS: dict[str, Callable[[SyncPass, str], Awaitable[None]]] = {
+    "jobs": read_jobs,
+    "proposals": read_job_proposals,
+    "proposal": _read_proposal,
+    "interview": _read_interview,
+}

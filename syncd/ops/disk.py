@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from syncd.errors import StoreTroubleError
+from syncd.files import companion
 from syncd.ops.door import find_others
 
 FLOOR_BYTES = 64 * 1024 * 1024
@@ -48,7 +49,7 @@ def check_log(path: Path, longest: int = LONGEST_LOG_BYTES) -> None:
 def is_log_too_long(path: Path, longest: int = LONGEST_LOG_BYTES) -> bool:
     """Whether the write-ahead log takes that many bytes."""
     try:
-        return path.with_name(f"{path.name}-wal").stat().st_size >= longest
+        return companion(path, "-wal").stat().st_size >= longest
     except OSError:
         return False
 

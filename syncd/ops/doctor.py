@@ -167,12 +167,12 @@ def is_well(findings: Iterable[Finding]) -> bool:
 
 def judge_permissions(database: Path, *, group_read: bool) -> Finding:
     """Whether we may read the database, its files are no wider than promised, and its folder lets nobody swap them."""
-    files = [database, *(database.with_name(database.name + suffix) for suffix in ("-wal", "-shm"))]
-    files = [file for file in files if file.exists()]
     if not os.access(database, os.R_OK):
         return problem(
             "permissions", f"{database} can't be read by you", "join its group (usermod -aG), or run this as its owner"
         )
+    files = [database, *(database.with_name(database.name + suffix) for suffix in ("-wal", "-shm"))]
+    files = [file for file in files if file.exists()]
     allowed = 0o640 if group_read else 0o600
     wide = [file for file in files if stat.S_IMODE(file.stat().st_mode) & ~allowed]
     if wide:

@@ -5,6 +5,7 @@ import fcntl
 import os
 import re
 import socket
+import stat
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Self
 from msgspec import DecodeError, Struct, json
 
 from syncd.errors import PASSING_ERRORS, DatabaseError, StoreTroubleError, SyncdError, UsageError
+from syncd.files import ForeignFileError, companion, open_regular
 
 Progress = Callable[[dict[str, Any]], None]
 Serve = Callable[[str, dict[str, Any], Progress], Awaitable[dict[str, Any]]]
@@ -55,11 +57,15 @@ class Lock:
 
 
 def take_lock(database: Path, *, group_read: bool = False) -> Lock:
-    """Take the database's lock; DatabaseError names the process that holds it."""
-    path = database.with_name(f"{database.name}.lock")
+    """Take the database's lock, by whatever name it is called; DatabaseError names the process that holds it."""
+    path = companion(database, ".lock")
     try:
-        database.parent.mkdir(mode=0o750 if group_read else 0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path.parent.mkdir(mode=0o750 if group_read else 0o700, parents=True, exist_ok=True)
+        if database.is_dir():
+            raise DatabaseError(f"{database} is a directory; give the path of the database file itself")
+        descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
+    except ForeignFileError as error:
+        raise DatabaseError(str(error)) from error
     except OSError as error:
         if error.errno in PASSING_ERRORS:
             raise StoreTroubleError(f"{path} can't be opened for now: {error.strerror}; see to its disk") from error
@@ -67,15 +73,11 @@ def take_lock(database: Path, *, group_read: bool = False) -> Lock:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
         os.close(descriptor)
         raise DatabaseError(
-            f"{database} is held by another syncd (process {holder or 'unknown'}); stop that one first"
+            f"{database} is held by another syncd (process {find_holder(database) or 'unknown'}); stop that one first"
         ) from None
-    with suppress(OSError):  # a full disk has no room for the number, which is only told to people
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return Lock(path, descriptor)
+    return Lock(path, descriptor)  # nothing is written into it: it may be a name of somebody else's file
 
 
 class Door:
@@ -90,10 +92,10 @@ class Door:
 
     async def open(self) -> None:
         """Begin to listen; a socket that a crash left behind is replaced, as the lock is ours."""
-        with suppress(FileNotFoundError):
-            self._path.unlink()
-        before = os.umask(0o177)  # narrow from its first moment on
+        before = os.umask(0o777 ^ self._mode)  # so it has its mode from its first moment on
         try:
+            if _check_socket(self._path):
+                self._path.unlink()
             with _address(self._path) as address:
                 self._server = await asyncio.start_unix_server(self._welcome, address, limit=_LINE_LIMIT)
         except OSError as error:
@@ -104,7 +106,6 @@ class Door:
             ) from error
         finally:
             os.umask(before)
-        self._path.chmod(self._mode)
 
     async def settle(self) -> None:
         """Wait until everybody who asked has their answer."""
@@ -147,7 +148,7 @@ class Door:
             command, arguments = await _read_request(reader)
             return {"result": await self._serve(command, arguments, progress)}
         except SyncdError as error:
-            return {"error": str(error), "exit_code": error.exit_code}
+            return {"error": " ".join(str(error).split()), "exit_code": error.exit_code}  # it may quote what was asked
         except ConnectionError:
             raise
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not leave the caller without an answer
@@ -166,14 +167,25 @@ async def _read_request(reader: asyncio.StreamReader) -> tuple[str, dict[str, An
     try:
         async with asyncio.timeout(_REQUEST_SECONDS):
             request = json.decode(await reader.readline(), type=_DoorRequest)
-    except (DecodeError, ValueError, TimeoutError):  # ValueError: a line without an end
+    except (DecodeError, ValueError, TimeoutError, RecursionError):  # ValueError: a line without an end
         raise UsageError("that is no request of a syncd command; use the syncd command") from None
     return request.command, request.arguments
 
 
 def socket_path(database: Path) -> Path:
-    """Where the database's holder listens."""
-    return database.with_name(f"{database.name}.sock")
+    """Where the database's holder listens, by whatever name the database is called."""
+    return companion(database, ".sock")
+
+
+def _check_socket(path: Path) -> bool:
+    """Whether there is a socket; DatabaseError for anything else, such as a link to somebody else's."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISSOCK(found.st_mode):
+        raise DatabaseError(f"{path} is no socket of syncd's; remove it")
+    return True
 
 
 @contextmanager
@@ -204,6 +216,7 @@ def ask_holder(
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(patience)
         try:
+            _check_socket(socket_path(database))
             with _address(socket_path(database)) as address:
                 connection.connect(address)
         except (FileNotFoundError, ConnectionRefusedError):
@@ -260,7 +273,7 @@ def find_others(database: Path) -> dict[int, str]:
 def find_holder(database: Path) -> int | None:
     """The process that holds the database's own lock; None without one."""
     try:
-        inode = database.with_name(f"{database.name}.lock").stat().st_ino
+        inode = companion(database, ".lock").stat().st_ino
         lines = _LOCKS.read_text(encoding="ascii")
     except OSError:
         return None
@@ -270,7 +283,7 @@ def find_holder(database: Path) -> int | None:
 
 def _find(database: Path, locks: Path, kind: str, marks: range) -> Iterator[int]:
     try:
-        inode = database.with_name(f"{database.name}-shm").stat().st_ino
+        inode = companion(database, "-shm").stat().st_ino
         lines = locks.read_text(encoding="ascii")
     except OSError:
         return

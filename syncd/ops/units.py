@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from syncd.errors import UsageError
+from syncd.files import check_regular, replace_text
 
 _SHIPPED = "/opt/syncd/bin/syncd"  # where the units as shipped expect the program
 _SYSTEM = (
@@ -60,14 +61,16 @@ def render_user_units(executable: Path, config_home: Path) -> dict[Path, str]:
 
 
 def write_units(texts: dict[Path, str]) -> list[Path]:
-    """Write each file that is not there or differs; the answer is which. Raises OSError."""
+    """Write each file that is not there or differs; the answer is which. Raises OSError, ForeignFileError.
+
+    A unit that a link masks is not unmasked: nothing is written then.
+    """
+    for path in texts:
+        check_regular(path)
     changed = [path for path, text in texts.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in changed:
         path.parent.mkdir(parents=True, exist_ok=True)
-        written = path.with_name(f".{path.name}.new")
-        written.write_text(texts[path], encoding="utf-8")
-        written.chmod(0o644)
-        written.replace(path)
+        replace_text(path, texts[path], mode=0o644)
     return changed
 
 

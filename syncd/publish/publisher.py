@@ -1,24 +1,26 @@
 """Publishing: what changed behind the target's checkpoint goes there, batch by batch."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from hashlib import blake2b
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 
 import psycopg
 from msgspec import Struct
+from msgspec.structs import replace
 from psycopg import sql
 
+from syncd.core.catalogue import Catalogue, Relation, Type
 from syncd.errors import PublishError
 from syncd.publish.postgres import TargetConnection
 from syncd.publish.target import (
+    POSTGRES_TYPES,
     Changes,
     MirrorSnapshot,
     Place,
-    Table,
     Waiting,
     advance,
     check_version,
@@ -26,6 +28,7 @@ from syncd.publish.target import (
     judge,
     lock_places,
     prepare,
+    published_tables,
     take_over,
 )
 
@@ -33,14 +36,14 @@ Row = tuple[Any, ...]
 _NUL, _ESCAPED, _INSTEAD = "\0", "\\u0000", "\ufffd"
 
 
-def fit_rows(table: Table, rows: Iterable[Row]) -> Iterator[Row]:
+def fit_rows(table: Relation, rows: Iterable[Row]) -> Iterator[Row]:
     """The rows, with U+FFFD for each NUL, and ids apart that would be the same by that.
 
     No id has NUL since entries with such ones are set aside, but an older syncd has kept some.
     """
-    texts = [place for place, (_, kind) in enumerate(table.columns) if kind == "text"]
+    texts = [place for place, column in enumerate(table.columns) if column.type == "text"]
     ids = frozenset(place for place in texts if table.names[place] in table.key or table.names[place].endswith("_id"))
-    objects = [place for place, (_, kind) in enumerate(table.columns) if kind == "jsonb"]
+    objects = [place for place, column in enumerate(table.columns) if column.type == "json"]
     for row in rows:
         if any(_NUL in row[place] for place in texts if row[place]) or any(
             _ESCAPED in row[place] for place in objects if row[place]
@@ -90,14 +93,15 @@ _Item = TypeVar("_Item")
 _AT_ONCE = 500
 """Rows of one statement."""
 
-_BY_TYPE = {
+_BY_TYPE: Mapping[Type, tuple[LiteralString, LiteralString]] = {
     # How a column travels in an array, and what becomes of it there.
     "text": ("text", "{}"),
-    "bigint": ("bigint", "{}"),
-    "double precision": ("double precision", "{}"),
+    "date": ("text", "{}"),
+    "integer": ("bigint", "{}"),
+    "real": ("double precision", "{}"),
     "boolean": ("bigint", "{} <> 0"),
-    "timestamp with time zone": ("text", "{}::timestamptz"),
-    "jsonb": ("text", "{}::jsonb"),
+    "time": ("text", "{}::timestamptz"),
+    "json": ("text", "{}::jsonb"),
 }
 
 
@@ -109,7 +113,7 @@ class Rows:
         self._schema = schema
         self._patience = timeouts
 
-    def holds(self, tables: Iterable[Table], account: str) -> bool:
+    def holds(self, tables: Iterable[Relation], account: str) -> bool:
         """Whether any row of the account is there."""
         looks = (
             sql.SQL("EXISTS (SELECT 1 FROM {} WHERE account = %(account)s)").format(self._name(table))
@@ -119,11 +123,11 @@ class Rows:
         found = self._cursor.execute(query, {"account": account}).fetchone()
         return bool(found and found[0])
 
-    def copy(self, table: Table, rows: Iterable[Row]) -> int:
+    def copy(self, table: Relation, rows: Iterable[Row]) -> int:
         """Add rows of which none is there; how many."""
         return self._copy_into(self._name(table), table, rows)
 
-    def _copy_into(self, name: sql.Composable, table: Table, rows: Iterable[Row]) -> int:
+    def _copy_into(self, name: sql.Composable, table: Relation, rows: Iterable[Row]) -> int:
         count = 0
         fitting = fit_rows(table, rows)
         group = list(islice(fitting, _AT_ONCE))
@@ -139,7 +143,7 @@ class Rows:
                 group = list(islice(fitting, _AT_ONCE))
         return count
 
-    def put(self, table: Table, rows: Iterable[Row]) -> int:
+    def put(self, table: Relation, rows: Iterable[Row]) -> int:
         """Add the rows, or change those with their keys that differ; how many were written."""
         count = 0
         for group in _groups(fit_rows(table, rows)):
@@ -148,7 +152,7 @@ class Rows:
             self._patience.expect()
         return count
 
-    def delete(self, table: Table, keys: Iterable[Sequence[Any]], accounts: Sequence[str]) -> int:
+    def delete(self, table: Relation, keys: Iterable[Sequence[Any]], accounts: Sequence[str]) -> int:
         """Remove the rows of these accounts with these keys; a key of one number has the account left out."""
         count = 0
         for group in _groups(keys):
@@ -163,8 +167,8 @@ class Rows:
             self._patience.expect()
         return count
 
-    def _delete_full(self, table: Table, keys: list[Row], accounts: Sequence[str]) -> int:
-        kinds = dict(table.columns)
+    def _delete_full(self, table: Relation, keys: list[Row], accounts: Sequence[str]) -> int:
+        kinds = _types(table)
         statement = sql.SQL(
             "DELETE FROM {table} AS t USING unnest({arrays}) AS k ({key})"
             " WHERE t.account = ANY(%s) AND ({mine}) = ({named})"
@@ -178,14 +182,16 @@ class Rows:
         self._cursor.execute(statement, [*_columns_of(keys), list(accounts)])
         return self._cursor.rowcount
 
-    def keep_only(self, table: Table, snapshot: MirrorSnapshot, accounts: Sequence[str]) -> int:
+    def keep_only(self, table: Relation, snapshot: MirrorSnapshot, accounts: Sequence[str]) -> int:
         """Remove the rows of these accounts that the mirror does not have; how many."""
-        kinds = dict(table.columns)
         kept = sql.Identifier("_kept")
-        keys = Table(name="_kept", columns=tuple((name, kinds[name]) for name in table.key), key=table.key)
-        columns = _join(sql.SQL(f"{{}} {kinds[name]}").format(sql.Identifier(name)) for name in table.key)
+        keys = replace(table, columns=tuple(column for column in table.columns if column.name in table.key))
+        columns = _join(
+            sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(POSTGRES_TYPES[column.type]))
+            for column in keys.columns
+        )
         self._cursor.execute(sql.SQL("CREATE TEMPORARY TABLE {} ({})").format(kept, columns))
-        self._copy_into(kept, keys, snapshot.read_keys(table.name, table.key, accounts))
+        self._copy_into(kept, keys, snapshot.read_keys(table.name, keys.names, accounts))
         self._cursor.execute("ANALYZE _kept")
         statement = sql.SQL(
             "DELETE FROM {table} AS t WHERE t.account = ANY(%s)"
@@ -200,14 +206,14 @@ class Rows:
         self._cursor.execute("DROP TABLE _kept")
         return count
 
-    def _name(self, table: Table) -> sql.Identifier:
+    def _name(self, table: Relation) -> sql.Identifier:
         return sql.Identifier(self._schema, table.name)
 
 
 @cache
-def _build_put(schema: str, table: Table) -> bytes:
+def _build_put(schema: str, table: Relation) -> bytes:
     places = [sql.Identifier(f"c{place}") for place in range(len(table.columns))]
-    kinds = [_BY_TYPE[kind] for _, kind in table.columns]
+    kinds = [_BY_TYPE[column.type] for column in table.columns]
     others = [name for name in table.names if name not in table.key]
     statement = sql.SQL(
         "INSERT INTO {table} AS t ({names}) SELECT {values} FROM unnest({arrays}) AS given ({places})"
@@ -224,6 +230,10 @@ def _build_put(schema: str, table: Table) -> bytes:
         new=_join(sql.Identifier("excluded", name) for name in others),
     )
     return statement.as_bytes(None)
+
+
+def _types(table: Relation) -> dict[str, Type]:
+    return {column.name: column.type for column in table.columns}
 
 
 def _groups(items: Iterable[_Item]) -> Iterator[list[_Item]]:
@@ -272,12 +282,15 @@ class Publisher:
     Nothing that it knows outlives an error: the places in the target are the only truth about what is there.
     """
 
-    def __init__(self, changes: Changes, connect: Callable[[], TargetConnection], timeouts: Waiting) -> None:
+    def __init__(
+        self, changes: Changes, catalogue: Catalogue, connect: Callable[[], TargetConnection], timeouts: Waiting
+    ) -> None:
         self._changes = changes
+        self._catalogue = catalogue
+        self._tables = published_tables(catalogue)
         self._connect = connect
         self._patience = timeouts
         self._line: TargetConnection | None = None
-        self._tables: tuple[Table, ...] = ()
         self._place = self._reached = -1
         self._refusal: PublishError | None = None
 
@@ -324,7 +337,7 @@ class Publisher:
         if self._line is None or self._line.closed:
             self._place = -1
             self._line = self._connect()
-            self._tables = prepare(self._line)
+            prepare(self._line, self._catalogue)
         return self._line
 
     def _step(self) -> Done | None:
@@ -339,7 +352,7 @@ class Publisher:
             # Looked at behind the lock, so that whatever another process of ours has published is in it.
             with self._changes.look() as snapshot:
                 places = self._claim_missing(cursor, line, snapshot, accounts, places)
-                check_version(version, line)
+                check_version(version, line, self._catalogue)
                 done = self._publish(Rows(cursor, line.schema, self._patience), cursor, line, snapshot, places)
         self._place = self._reached  # committed now
         return done
@@ -387,7 +400,7 @@ class Publisher:
 class _Batch:
     """The rows of some accounts that are equally far."""
 
-    def __init__(self, rows: Rows, snapshot: MirrorSnapshot, tables: tuple[Table, ...], accounts: list[str]) -> None:
+    def __init__(self, rows: Rows, snapshot: MirrorSnapshot, tables: tuple[Relation, ...], accounts: list[str]) -> None:
         self._rows, self._snapshot, self._tables, self._accounts = rows, snapshot, tables, accounts
 
     def write(self, kind: tuple[int, int, bool], limit: int) -> Done:

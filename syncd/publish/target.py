@@ -1,15 +1,18 @@
 """What the target holds: its schema, how far each account is published, and by whom."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from importlib.resources import files
 from typing import Any, LiteralString, Protocol
 
 import psycopg
 from msgspec import Struct
+from msgspec.structs import replace
 from psycopg import sql
 
+from syncd.core.catalogue import Catalogue, Column, Relation, Type
+from syncd.core.sources import SOURCES
 from syncd.errors import PublishError
 from syncd.publish.postgres import TargetConnection
 
@@ -69,120 +72,176 @@ class Changes(Protocol):
         """The mirror as it is at this instant, for as long as the context lasts."""
 
 
-# The target's schema: made where it is missing, migrated where it is older, refused where it is newer.
+# The target's schema: made from the catalogue where it is missing, brought up to it where it is older.
 
 
 _LOCK = 0x73796E63  # "sync" in ASCII: with the schema's hash the advisory lock under which a schema is made
 _UNPUBLISHED = {("events", "logged_at")}
 """When this machine's log had the event: setting it is no change, so it would be there or not by chance."""
 
-
-class Table(Struct, frozen=True, kw_only=True):
-    """A table of the target: its columns with their types, and its key."""
-
-    name: str
-    columns: tuple[tuple[str, str], ...]
-    key: tuple[str, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The columns' names."""
-        return tuple(name for name, _ in self.columns)
-
-
-@cache
-def load_steps() -> list[tuple[int, str]]:
-    """Each numbered SQL file of this installation: its version and its text, in order."""
-    found = (entry for entry in files("syncd.publish.schema").iterdir() if entry.name.endswith(".sql"))
-    return [
-        (int(entry.name.partition("_")[0]), entry.read_text(encoding="utf-8"))
-        for entry in sorted(found, key=lambda entry: entry.name)
-    ]
+# Texts are ordered by their bytes, as in the mirror, so that a query sorts alike on both; a day is text there too.
+_TEXT: LiteralString = 'text COLLATE "C"'
+POSTGRES_TYPES: Mapping[Type, LiteralString] = {
+    "text": _TEXT,
+    "date": _TEXT,
+    "integer": "bigint",
+    "real": "double precision",
+    "boolean": "boolean",
+    "time": "timestamptz",
+    "json": "jsonb",
+}
 
 
-def prepare(line: TargetConnection) -> tuple[Table, ...]:
-    """Bring the schema up to date; its tables. Raises PublishError.
+def published_tables(catalogue: Catalogue) -> tuple[Relation, ...]:
+    """The tables as they are written: with the account first in each key, as many mirrors publish into them."""
+    return tuple(
+        replace(
+            _with_account_first(table),
+            columns=tuple(column for column in table.columns if (table.name, column.name) not in _UNPUBLISHED),
+        )
+        for table in catalogue.tables
+    )
+
+
+def _with_account_first(table: Relation) -> Relation:
+    columns = sorted(table.columns, key=lambda column: column.name != "account")
+    return replace(table, columns=tuple(columns), key=("account", *(name for name in table.key if name != "account")))
+
+
+def prepare(line: TargetConnection, catalogue: Catalogue) -> None:
+    """Bring the schema up to the catalogue; raises PublishError.
 
     All in one transaction, under a lock: any number may begin at once, and none meets half a schema.
     """
-    steps = load_steps()
     with line.transaction() as cursor:
-        version = read_version(cursor, line)
-    if version < steps[-1][0]:
+        version = read_version(cursor, line, catalogue)
+    if version < catalogue.version:
         with line.transaction() as cursor:
             _lock(cursor, line.schema)
-            _migrate(cursor, line, steps)
+            _migrate(cursor, line, catalogue)
     with line.transaction() as cursor:
-        return tuple(_describe(cursor, line.schema))
+        register_sources(cursor, line.schema)
 
 
-def read_version(cursor: "psycopg.Cursor", line: TargetConnection) -> int:
-    """The number of the last file that was applied, 0 when there is no schema yet; PublishError for a newer one."""
+def read_version(cursor: "psycopg.Cursor", line: TargetConnection, catalogue: Catalogue) -> int:
+    """The version of the schema, 0 when there is none yet; PublishError for a newer one than the catalogue's."""
     query = "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = '_schema_version'"
     if cursor.execute(query, [line.schema]).fetchone() is None:
         return 0
     found = cursor.execute(_in(line.schema, "SELECT max(version) FROM {}._schema_version")).fetchone()
     version = int(found[0] or 0) if found else 0
-    check_version(version, line)
+    check_version(version, line, catalogue)
     return version
 
 
-def check_version(version: int, line: TargetConnection) -> None:
+def check_version(version: int, line: TargetConnection, catalogue: Catalogue) -> None:
     """Refuse a schema that a newer syncd has made."""
-    newest = load_steps()[-1][0]
-    if version > newest:
+    if version > catalogue.version:
         raise PublishError(
-            f"{line.target}: a newer syncd made this schema (version {version}, this one knows {newest}); "
+            f"{line.target}: a newer syncd made this schema (version {version}, this one knows {catalogue.version}); "
             "update syncd, or publish into another schema",
             exit_code=78,
         )
 
 
 def _lock(cursor: "psycopg.Cursor", schema: str) -> None:
-    cursor.execute("SAVEPOINT locking")
-    try:
+    # An engine without such locks lets one of several succeed.
+    with _tolerating(cursor, psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFunction):
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCK, schema])
-    except (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFunction):
-        cursor.execute("ROLLBACK TO SAVEPOINT locking")  # such an engine lets one of several succeed
 
 
-def _migrate(cursor: "psycopg.Cursor", line: TargetConnection, steps: list[tuple[int, str]]) -> None:
+@contextmanager
+def _tolerating(cursor: "psycopg.Cursor", *errors: type[psycopg.Error]) -> Iterator[None]:
+    """Go on as if nothing had been asked where an engine does not know how to do it."""
+    cursor.execute("SAVEPOINT tolerating")
+    try:
+        yield
+    except errors:
+        cursor.execute("ROLLBACK TO SAVEPOINT tolerating")
+
+
+def _migrate(cursor: "psycopg.Cursor", line: TargetConnection, catalogue: Catalogue) -> None:
     """Read again under the lock: another may have been quicker."""
     known = "SELECT 1 FROM information_schema.schemata WHERE schema_name = %s"
     if cursor.execute(known, [line.schema]).fetchone() is None:
         cursor.execute(_in(line.schema, "CREATE SCHEMA {}"))
-    version = read_version(cursor, line)
-    cursor.execute(_in(line.schema, "SET LOCAL search_path TO {}"))
-    for number, text in steps:
-        if number > version:
-            cursor.execute(text.encode())
-            cursor.execute("INSERT INTO _schema_version (version) VALUES (%s)", [number])
+    if read_version(cursor, line, catalogue) < catalogue.version:
+        write_schema(cursor, line.schema, catalogue)
 
 
-def _describe(cursor: "psycopg.Cursor", schema: str) -> Iterator[Table]:
-    columns: dict[str, list[tuple[str, str]]] = {}
-    for table, column, kind in cursor.execute(_COLUMNS, [schema]).fetchall():
-        if (table, column) not in _UNPUBLISHED:
-            columns.setdefault(table, []).append((column, kind))
-    keys: dict[str, list[str]] = {}
-    for table, column in cursor.execute(_KEYS, [schema]).fetchall():
-        keys.setdefault(table, []).append(column)
-    for table, found in columns.items():
-        yield Table(name=table, columns=tuple(found), key=tuple(keys.get(table, ())))
+def write_schema(cursor: "psycopg.Cursor", schema: str, catalogue: Catalogue) -> None:
+    """Make what the schema lacks of the catalogue, inside a transaction."""
+    cursor.execute(_in(schema, "SET LOCAL search_path TO {}"))
+    cursor.execute(_load("tables"))
+    held = _read_columns(cursor, schema)
+    missing = [statement for table in catalogue.tables for statement in _render_missing(table, held)]
+    if missing:
+        cursor.execute(sql.SQL("; ").join(missing))
+        cursor.execute(_PUBLISH_AGAIN)
+    cursor.execute(_load("views"))
+    for relations in (catalogue.tables, catalogue.views):
+        with _tolerating(cursor, psycopg.errors.SyntaxError, psycopg.errors.FeatureNotSupported):
+            cursor.execute(sql.SQL("; ").join(comment for one in relations for comment in _render_comments(one)))
+    cursor.execute("INSERT INTO _schema_version (version) VALUES (%s)", [catalogue.version])
 
 
-_COLUMNS = """
-SELECT c.table_name, c.column_name, c.data_type FROM information_schema.columns c
-JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
-WHERE c.table_schema = %s AND t.table_type = 'BASE TABLE' AND c.table_name NOT LIKE '\\_%%'
-ORDER BY c.table_name, c.ordinal_position
-"""
-_KEYS = """
-SELECT k.table_name, k.column_name FROM information_schema.key_column_usage k
-JOIN information_schema.table_constraints c ON c.constraint_schema = k.constraint_schema
-  AND c.constraint_name = k.constraint_name AND c.table_name = k.table_name
-WHERE k.table_schema = %s AND c.constraint_type = 'PRIMARY KEY' ORDER BY k.table_name, k.ordinal_position
-"""
+_PUBLISH_AGAIN = "UPDATE _publish SET place = 0, mark = identity, fresh_until = 0"
+"""What is new here may be in rows that were published long ago: each is compared, and those that differ are written."""
+
+
+def register_sources(cursor: "psycopg.Cursor", schema: str) -> None:
+    """Have the views know what each kind of source can do."""
+    for kind in SOURCES.values():
+        cursor.execute(_within(schema, _REGISTER), [kind.name, kind.has_viewer, kind.names_subjects])
+
+
+_REGISTER = (
+    "INSERT INTO {0}._sources AS s (source, has_viewer, names_subjects) VALUES (%s, %s, %s) ON CONFLICT (source)"
+    " DO UPDATE SET has_viewer = excluded.has_viewer, names_subjects = excluded.names_subjects"
+    " WHERE (s.has_viewer, s.names_subjects) IS DISTINCT FROM (excluded.has_viewer, excluded.names_subjects)"
+)
+
+
+def _load(name: str) -> bytes:
+    """One of this installation's SQL files; each may be run again and again."""
+    return (files("syncd.publish.schema") / f"{name}.sql").read_bytes()
+
+
+def _read_columns(cursor: "psycopg.Cursor", schema: str) -> dict[str, set[str]]:
+    query = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = %s"
+    held: dict[str, set[str]] = {}
+    for table, column in cursor.execute(query, [schema]).fetchall():
+        held.setdefault(table, set()).add(column)
+    return held
+
+
+def _render_missing(table: Relation, held: Mapping[str, set[str]]) -> Iterator[sql.Composed]:
+    """What makes the table, or adds the columns that it lacks; there are no foreign keys, as there are none here."""
+    table, name = _with_account_first(table), sql.Identifier(table.name)
+    if table.name not in held:
+        columns = [sql.SQL("{} {}").format(_declare(one), sql.SQL(_null(one, table.key))) for one in table.columns]
+        key = sql.SQL(", ").join(map(sql.Identifier, table.key))
+        yield sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY ({}))").format(name, sql.SQL(", ").join(columns), key)
+        return
+    for column in table.columns:
+        if column.name not in held[table.name]:  # NULL in the rows that are there, until they are published again
+            yield sql.SQL("ALTER TABLE {} ADD COLUMN {}").format(name, _declare(column))
+
+
+def _declare(column: Column) -> sql.Composed:
+    return sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(POSTGRES_TYPES[column.type]))
+
+
+def _null(column: Column, key: Sequence[str]) -> LiteralString:
+    return "NOT NULL" if column.null is None or column.name in key else "NULL"
+
+
+def _render_comments(relation: Relation) -> Iterator[sql.Composed]:
+    name, kind = sql.Identifier(relation.name), sql.SQL("TABLE" if relation.kind == "table" else "VIEW")
+    yield sql.SQL("COMMENT ON {} {} IS {}").format(kind, name, sql.Literal(relation.description))
+    for column in relation.columns:
+        place = sql.Identifier(relation.name, column.name)
+        yield sql.SQL("COMMENT ON COLUMN {} IS {}").format(place, sql.Literal(column.comment))
 
 
 def _in(schema: str, statement: str) -> sql.Composed:
@@ -306,11 +365,11 @@ class TargetStatus(Struct, frozen=True, kw_only=True):
     refusals: tuple[PublishError, ...] = ()
 
 
-def read_target_status(line: TargetConnection, snapshot: MirrorSnapshot) -> TargetStatus:
+def read_target_status(line: TargetConnection, snapshot: MirrorSnapshot, catalogue: Catalogue) -> TargetStatus:
     """Compare the target with the mirror; raises PublishError, for a schema that a newer syncd has made too."""
     accounts = snapshot.read_accounts()
     with line.transaction() as cursor:
-        version = read_version(cursor, line)
+        version = read_version(cursor, line, catalogue)
         places = read_places(cursor, line, accounts) if version else []
     begun = [place.place for place in places] if len(places) == len(accounts) else []
     verdicts = (judge(place, snapshot, line) for place in places)

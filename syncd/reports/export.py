@@ -3,58 +3,32 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from datetime import date, datetime
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, TypeVar
 
-from msgspec import Struct
+from msgspec import DecodeError, Struct
 from msgspec import json as msgspec_json
 
-from syncd.errors import SyncdError
+from syncd.core.catalogue import Column, Relation
+from syncd.errors import MissingExtraError, SyncdError
+from syncd.files import (
+    ForeignFileError,
+    check_regular,
+    make_durable,
+    open_regular,
+    remove,
+    replace_text,
+    replacing,
+    unfinished_name,
+)
 
-Type = Literal["text", "integer", "real", "boolean", "time", "date"]
 Rows = Iterator[tuple[Any, ...]]
-
-_BOOLEANS = frozenset(
-    {"is_from_viewer", "is_system", "has_unread_flag", "has_audio", "transcript_available", "baseline"}
-)
-_INTEGERS = frozenset(
-    {"inbound", "outbound", "system_messages", "active_conversations", "question_count", "failures", "unread_count"}
-)
-_REALS = frozenset({"waiting_seconds", "seconds", "age_seconds"})
-_DECLARED: dict[str, Type] = {"INTEGER": "integer", "REAL": "real"}
-
-
-class Column(Struct, frozen=True):
-    """A column and what it holds; any value may be missing."""
-
-    name: str
-    type: Type
-
-
-class Relation(Struct, frozen=True, kw_only=True):
-    """A table, a view, or the deletions of an increment, in which a table has only the rows that changed."""
-
-    name: str
-    kind: str
-    columns: tuple[Column, ...]
-
-
-def type_of(name: str, declared: str) -> Type:
-    """What a column of this name holds; SQLite knows neither times nor booleans, and nothing of a view's reckoning."""
-    if name in _BOOLEANS:
-        return "boolean"
-    if name.endswith("_at") or name in ("state_since", "complete_since"):
-        return "time"
-    if name == "day":
-        return "date"
-    if name in _REALS:
-        return "real"
-    return "integer" if name in _INTEGERS else _DECLARED.get(declared, "text")
 
 
 # Exports as text: CSV and JSON lines.
@@ -119,7 +93,7 @@ def load_pyarrow() -> Any:
         import_module("pyarrow.parquet")  # pyarrow does not load it by itself
         return import_module("pyarrow")
     except ModuleNotFoundError as error:
-        raise SyncdError("Parquet needs the package pyarrow; install syncd[parquet]") from error
+        raise MissingExtraError("Parquet", "pyarrow", "parquet") from error
 
 
 def write_parquet(file: IO[bytes], relation: Relation, rows: Iterable[tuple[Any, ...]]) -> int:
@@ -213,16 +187,37 @@ class Manifest(Struct, frozen=True, kw_only=True):
     files: list[Written]
 
 
+class _Claim(Struct, frozen=True):
+    """What an export that is under way writes or removes: whose the files are if it ends before its manifest."""
+
+    files: list[str]
+
+
+_CLAIM = f".{MANIFEST}.syncd-claim"
+_FILE_NAME = re.compile(r"[a-z_]+\.(csv|jsonl|parquet)")
+
+
 def write_export(folder: Path, snapshot: ExportSnapshot, form: Format, *, spreadsheet: bool, version: str) -> Manifest:
-    """Write every relation into the folder (made when missing), then the manifest; SyncdError if the disk refuses."""
+    """Write every relation into the folder (made when missing), then the manifest.
+
+    Raises ForeignFileError, before anything is touched, where a file is in the way that no export of ours wrote,
+    SyncdError if the disk refuses.
+    """
     if form == "parquet":
         load_pyarrow()  # before anything is touched
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (folder / MANIFEST).unlink(missing_ok=True)  # from here on the old export is none
-        _sync_folder(folder)
-        files = [_write(folder, relation, rows, form, spreadsheet=spreadsheet) for relation, rows in snapshot.relations]
-        _remove_strays(folder, {written.file for written in files})
+        relations = list(snapshot.relations)
+        names = {_file_name(relation, form) for relation, _ in relations}
+        ours = _find_own_files(folder)
+        _check_names(folder, names, ours)
+        replace_text(folder / _CLAIM, msgspec_json.encode(_Claim(sorted(ours | names))).decode())
+        remove(folder / MANIFEST)  # from here on the old export is none
+        make_durable(folder)
+        files = [_write(folder, relation, rows, form, spreadsheet=spreadsheet) for relation, rows in relations]
+        for name in ours - names:
+            remove(folder / name)
+            remove(unfinished_name(folder / name))
         manifest = Manifest(
             format=form,
             spreadsheet=spreadsheet,
@@ -233,16 +228,54 @@ def write_export(folder: Path, snapshot: ExportSnapshot, form: Format, *, spread
             exported_at=snapshot.exported_at,
             files=files,
         )
-        with _writing(folder / MANIFEST) as file:
-            file.write(msgspec_json.format(msgspec_json.encode(manifest)) + b"\n")
+        replace_text(folder / MANIFEST, msgspec_json.format(msgspec_json.encode(manifest)).decode() + "\n")
+        remove(folder / _CLAIM)
     except OSError as error:
         raise SyncdError(f"{folder} can't be written: {error.strerror or error}; the export is not whole") from error
     return manifest
 
 
+def _file_name(relation: Relation, form: Format) -> str:
+    return f"{relation.name}.{form}"
+
+
+def _find_own_files(folder: Path) -> set[str]:
+    """What earlier exports wrote into the folder, by their manifest and by the claim of one that was broken off."""
+    found = _read_own(folder / MANIFEST, Manifest)
+    claim = _read_own(folder / _CLAIM, _Claim)
+    names = {written.file for written in found.files} if found else set()
+    return names | set(claim.files if claim else ())
+
+
+_Own = TypeVar("_Own", Manifest, _Claim)
+
+
+def _read_own(path: Path, kind: type[_Own]) -> _Own | None:
+    """What an export has left about itself; ForeignFileError where it is somebody else's."""
+    if not os.path.lexists(path):
+        return None
+    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+        content = file.read()
+    with suppress(DecodeError):
+        found = msgspec_json.decode(content, type=kind)
+        names = [written.file for written in found.files] if isinstance(found, Manifest) else found.files
+        if all(_FILE_NAME.fullmatch(name) for name in names):
+            return found
+    raise ForeignFileError(f"{path} is not of an export of syncd; name another folder")
+
+
+def _check_names(folder: Path, names: set[str], ours: set[str]) -> None:
+    """Refuse to write over a file of somebody else's."""
+    for name in sorted(names - ours):
+        if os.path.lexists(folder / name):
+            raise ForeignFileError(f"{folder / name} was not written by an export of syncd; name another folder")
+    for name in sorted(names | ours):
+        check_regular(folder / name)
+
+
 def _write(folder: Path, relation: Relation, rows: Rows, form: Format, *, spreadsheet: bool) -> Written:
-    target = folder / f"{relation.name}.{form}"
-    with _writing(target) as file:
+    target = folder / _file_name(relation, form)
+    with replacing(target) as unfinished, unfinished.open("wb") as file:
         match form:
             case "csv":
                 count = write_csv(file, relation, rows, spreadsheet=spreadsheet)
@@ -257,42 +290,8 @@ def _write(folder: Path, relation: Relation, rows: Rows, form: Format, *, spread
         rows=count,
         bytes=target.stat().st_size,
         sha256=checksum(target),
-        columns={column.name: column.type for column in relation.columns},
+        columns={column.name: "text" if column.type == "json" else column.type for column in relation.columns},
     )
-
-
-@contextmanager
-def _writing(target: Path) -> Iterator[IO[bytes]]:
-    """A file only its owner may read, that takes its name when it is whole and on disk."""
-    unfinished = target.with_name(f".{target.name}.part")
-    unfinished.unlink(missing_ok=True)
-    try:
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(target)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-    _sync_folder(target.parent)
-
-
-def _remove_strays(folder: Path, files: set[str]) -> None:
-    """Remove what an earlier export into this folder left under names of ours."""
-    names = {file.rpartition(".")[0] for file in files} | {"deletions"}
-    for name in names:
-        for form in ("csv", "jsonl", "parquet"):
-            if f"{name}.{form}" not in files:
-                (folder / f"{name}.{form}").unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def checksum(path: Path) -> str:

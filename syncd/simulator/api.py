@@ -117,14 +117,22 @@ class Reads:
         limit = read_limit(query.get("limit"))
         bucket = _FILTERS[choose(query, "filter", tuple(_FILTERS))]
         unread = choose(query, "unreadOnly", ("false", "true", "1", "0")) in ("true", "1")
-        entries = [
-            conversation
-            for conversation in self._world.listed(token.user_id)
-            if bucket in (None, conversation.bucket)
-            and (not unread or (conversation.unread and conversation.owner == token.user_id))
-        ]
-        walk = f"list:{bucket}:{unread}"
-        page, cursor = page_of_list(entries, self._quirks, self._cursors, walk, cursor=query.get("cursor"), limit=limit)
+
+        def shown(conversation: Conversation) -> bool:
+            return (
+                token.user_id in conversation.participants
+                and bucket in (None, conversation.bucket)
+                and (not unread or (conversation.unread > 0 and conversation.owner == token.user_id))
+            )
+
+        page, cursor = page_of_list(
+            self._world.every_conversation(),
+            self._cursors,
+            f"list:{bucket}:{unread}",
+            cursor=query.get("cursor"),
+            limit=limit,
+            shown=shown,
+        )
         return {"conversations": [c.to_json(token.user_id) for c in page], "nextCursor": cursor}
 
     def _messages(self, token: Token, query: Query) -> Json:
@@ -134,7 +142,7 @@ class Reads:
         conversation = self.conversation(token, query["conversationId"])
         walk = f"messages:{direction}:{conversation.id}"
         at = self._cursors.decode(walk, query.get("cursor"))
-        page, edge = page_of_messages(conversation.messages, self._quirks, at, limit=limit, direction=direction)
+        page, edge = page_of_messages(conversation, self._quirks, at, limit=limit, direction=direction)
         return {
             "messages": [message.to_json(token.user_id) for message in page],
             "nextCursor": None if edge is None else self._cursors.encode(walk, edge),
@@ -183,7 +191,7 @@ class Reads:
         limit = read_limit(query.get("limit"), default=25)
         mine = [job for job in self._world.jobs.values() if job.owner == token.user_id]
         mine.sort(key=lambda job: job.key, reverse=True)
-        page, cursor = page_of_list(mine, self._quirks, self._cursors, "jobs", cursor=query.get("cursor"), limit=limit)
+        page, cursor = page_of_list(mine, self._cursors, "jobs", cursor=query.get("cursor"), limit=limit)
         return {"jobs": [self._world.job_json(job) for job in page], "nextCursor": cursor}
 
     def _job_proposals(self, token: Token, job_id: str, query: Query) -> Json:
@@ -195,9 +203,7 @@ class Reads:
         proposals = [p for p in proposals if status in (None, p.status)]
         proposals.sort(key=lambda p: p.key, reverse=True)
         walk = f"proposals:{job_id}:{status}"
-        page, cursor = page_of_list(
-            proposals, self._quirks, self._cursors, walk, cursor=query.get("cursor"), limit=limit
-        )
+        page, cursor = page_of_list(proposals, self._cursors, walk, cursor=query.get("cursor"), limit=limit)
         return {"proposals": [proposal.to_entry() for proposal in page], "nextCursor": cursor}
 
     def _owned(self, token: Token, job: Job | None) -> Job:

@@ -3,11 +3,11 @@
 import base64
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from syncd.simulator.records import Message, invalid
+from syncd.simulator.records import Conversation, Message, invalid
 from syncd.simulator.world import WorldState
 
 
@@ -19,7 +19,10 @@ class Quirks:
     (in the direction of the walk). `cursor_inclusive`: a page repeats its cursor's own message. `last_page_cursor`: a
     cursor even at the end of a thread. `cursor_lifetime_*`: after so many requests or seconds a cursor answers 400.
     `read_limit`, `write_limit`: requests a token may make in `read_window` seconds, then 429. `sent_visible_after`: a
-    message that was sent is on no page for so many seconds.
+    message that was sent is on no page for so many seconds. `filters_late`: pages are cut before what the viewer may
+    not see is left out of them, so that some are short or empty and have a cursor. `page_cap`: the most that a page
+    holds, whatever limit is asked for. `endless_lists`: each page of a list is the first one, with a cursor that was
+    never there before.
     """
 
     newer_without_cursor: str = "oldest"
@@ -37,6 +40,9 @@ class Quirks:
     trims_content: bool = False
     sent_visible_after: float = 0.0
     writes_enabled: bool = True
+    filters_late: bool = False
+    page_cap: int | None = None
+    endless_lists: bool = False
 
     def expires_cursors(self) -> bool:
         """Whether a cursor must carry its birth."""
@@ -54,12 +60,12 @@ class Cursors:
 
     def __init__(self, world: WorldState, quirks: Quirks) -> None:
         self._world = world
-        self._quirks = quirks
+        self.quirks = quirks
         self.served = 0
 
     def encode(self, walk: str, key: Key) -> str:
         """A cursor of this walk standing at `key`; it carries its birth only where cursors die."""
-        birth = [self.served, self._world.now_ms()] if self._quirks.expires_cursors() else []
+        birth = [self.served, self._world.now_ms()] if self.quirks.expires_cursors() else []
         packed = json.dumps([walk, *key, *birth], separators=(",", ":")).encode()
         return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
@@ -78,7 +84,7 @@ class Cursors:
     def _is_dead(self, birth: list[int]) -> bool:
         if not birth:
             return False
-        requests, seconds = self._quirks.cursor_lifetime_requests, self._quirks.cursor_lifetime_seconds
+        requests, seconds = self.quirks.cursor_lifetime_requests, self.quirks.cursor_lifetime_seconds
         too_many = requests is not None and self.served - birth[0] > requests
         return too_many or (seconds is not None and self._world.now_ms() - birth[1] > seconds * 1000)
 
@@ -126,37 +132,52 @@ def cut_newer(
 
 
 def page_of_messages(
-    messages: Sequence[Message], quirks: Quirks, key: Key | None, *, limit: int, direction: str
+    conversation: Conversation, quirks: Quirks, key: Key | None, *, limit: int, direction: str
 ) -> tuple[list[Message], Key | None]:
     """One page in the order the quirks say, and where the next one starts (None at the end)."""
     older = direction == "older"
     inclusive = quirks.cursor_inclusive
+    messages = conversation.every_message() if quirks.filters_late else conversation.messages
+    limit = min(limit, quirks.page_cap or limit)
     if older:
         start, end, more = cut_older(messages, key, limit, inclusive=inclusive)
     else:
         newest = quirks.newer_without_cursor == "newest"
         start, end, more = cut_newer(messages, key, limit, inclusive=inclusive, newest=newest)
-    page = list(messages[start:end])
-    edge = (page[0].key if older else page[-1].key) if page else key
+    cut = messages[start:end]
+    edge = (cut[0].key if older else cut[-1].key) if cut else key
+    page = [message for message in cut if message.id not in conversation.deleted_messages]
     if quirks.page_order == "newest" or (quirks.page_order == "walk" and older):
         page.reverse()
     return page, edge if more or quirks.last_page_cursor else None
 
 
 def page_of_list(
-    entries: Sequence[T], quirks: Quirks, cursors: Cursors, walk: str, *, cursor: str | None, limit: int
+    entries: Sequence[T],
+    cursors: Cursors,
+    walk: str,
+    *,
+    cursor: str | None,
+    limit: int,
+    shown: Callable[[T], bool] = lambda _: True,
 ) -> tuple[Sequence[T], str | None]:
-    """A page of a list that runs newest first, by key or by offset, and the next cursor."""
-    at = cursors.decode(walk, cursor)
+    """A page of what is shown of a list that runs newest first, by key or by offset, and the next cursor."""
+    at, quirks = cursors.decode(walk, cursor), cursors.quirks
+    if not quirks.filters_late:
+        entries = [entry for entry in entries if shown(entry)]
+    limit = min(limit, quirks.page_cap or limit)
     offset = quirks.list_cursor == "offset"
     start = 0
-    if at is not None:
+    if at is not None and not quirks.endless_lists:
         start = at[0] if offset else _first_below(entries, at)
-    page = entries[start : start + limit]
-    more = start + limit < len(entries) or (quirks.list_last_page_cursor and bool(page))
+    cut = entries[start : start + limit]
+    page = [entry for entry in cut if shown(entry)]
+    if quirks.endless_lists:
+        return page, cursors.encode(walk, (cursors.served, f"again {cursors.served}"))
+    more = start + limit < len(entries) or (quirks.list_last_page_cursor and bool(cut))
     if not more:
         return page, None
-    return page, cursors.encode(walk, (start + limit, "") if offset else _key(page[-1]))
+    return page, cursors.encode(walk, (start + limit, "") if offset else _key(cut[-1]))
 
 
 def _first_below(entries: Sequence[T], key: Key) -> int:

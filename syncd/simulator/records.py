@@ -123,6 +123,10 @@ class Conversation:
         """The order of the list, newest last."""
         return (self.updated, self.id)
 
+    def every_message(self) -> list[Message]:
+        """Its messages and those deleted from it, in the server's order."""
+        return sorted((*self.messages, *self.deleted_messages.values()), key=lambda message: message.key)
+
     def to_json(self, viewer: str) -> Json:
         """The summary as `GET /messages` prints it for `viewer`; counts are the owner's alone."""
         owns = viewer == self.owner

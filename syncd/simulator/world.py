@@ -5,6 +5,7 @@ import random
 import threading
 from bisect import insort
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
@@ -99,11 +100,15 @@ class WorldState:
         """Make a token answer 401 from now on."""
         self.tokens.pop(token, None)
 
-    def listed(self, viewer: str) -> list[Conversation]:
-        """The conversations `viewer` takes part in, newest activity first."""
+    def every_conversation(self) -> list[Conversation]:
+        """Everybody's conversations, newest activity first."""
         if self._listed is None:
             self._listed = sorted(self.conversations.values(), key=lambda c: c.key, reverse=True)
-        return [conversation for conversation in self._listed if viewer in conversation.participants]
+        return self._listed
+
+    def listed(self, viewer: str) -> list[Conversation]:
+        """The conversations `viewer` takes part in, newest activity first."""
+        return [conversation for conversation in self.every_conversation() if viewer in conversation.participants]
 
     def reorder(self) -> None:
         """Forget the order of the list: some conversation moved, came or went."""
@@ -282,6 +287,17 @@ class MessageHappenings(WorldState):
         """Bring a deleted message back under its id, in its place."""
         conversation = self.conversations[conversation_id]
         self.insert_message(conversation, conversation.deleted_messages.pop(message_id))
+
+    @locked
+    def show_elsewhere(self, conversation_id: str, message_id: str, elsewhere: str, *, moved: bool = False) -> None:
+        """Show a message under the same id in another conversation too; `moved`: and in its own no more."""
+        message = self.find_message(conversation_id, message_id)
+        twin = replace(message, conversation_id=elsewhere, job_id=self.conversations[elsewhere].job_id)
+        self.insert_message(self.conversations[elsewhere], twin)
+        self.move(self.conversations[elsewhere])
+        if moved:
+            self.conversations[conversation_id].messages.remove(message)
+            self.move(self.conversations[conversation_id])
 
     @locked
     def hide_message(self, conversation_id: str, message_id: str, *, seconds: float) -> None:

@@ -1,17 +1,17 @@
-"""What came back: an answer to use, or the error that says what to do about it."""
+"""What a server answered: a usable answer, or the error that says what to do about it."""
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
-from httpx import codes
 from msgspec import Struct
 from msgspec.json import Decoder
 
 from syncd.core.model import Instant
-from syncd.core.times import render_time
+from syncd.core.times import LONGEST_RATE_LIMIT_SECONDS, render_time, seconds_between
 from syncd.errors import (
     AuthError,
     FetchError,
@@ -22,29 +22,43 @@ from syncd.errors import (
     RejectedError,
     UnreachableError,
 )
-from syncd.sources.json_text import parse_json
-from syncd.sources.retry_after import retry_after
+from syncd.sources.fields import parse_json
 
 T = TypeVar("T")
 
 TEXT_LIMIT: Final = 200
 """How many characters of a server's own words an error repeats."""
 
-PASSING_CODES: Final = frozenset({408, 425})
-"""4xx in number, yet about this moment and not about the request (RFC 9110 and 8470): treated as 5xx are."""
+DEFAULT_RETRY_AFTER: Final = 30.0
+"""The wait in seconds where a 429 names none."""
+
+LONGEST_RETRY_AFTER: Final = LONGEST_RATE_LIMIT_SECONDS
+"""No wait is longer, in seconds: a server that still refuses will say so again tomorrow."""
 
 _ID_LIMIT: Final = 100
 _ETAG_LIMIT: Final = 1000
-_SHORTEST_SECRET: Final = 6  # shorter ones would blot out ordinary words
+_SHORTEST_SECRET: Final = 6  # replacing shorter ones would hide ordinary words
 _ANY_TOKEN: Final = re.compile(r"ot_pat_\w+", re.ASCII)
+_NOT_MODIFIED: Final = 304
+_TOO_MANY_REQUESTS: Final = 429
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_PASSING: Final = frozenset({408, 425})  # about this moment and not about the request (RFC 9110 and 8470)
+_BY_STATUS: Final[Mapping[int, tuple[type[FetchError], str]]] = {
+    401: (AuthError, "the token is refused; give a valid one"),
+    403: (ForbiddenError, "the token may not do this; check its scopes and the account"),
+    404: (NotFoundError, "there is no such thing"),
+}
+_BY_CLASS: Final[Mapping[int, tuple[type[FetchError], str]]] = {
+    3: (ProtocolError, "the server gives no content; check any proxy or cache on the way"),
+    4: (RejectedError, "the server refuses this request"),
+}
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """JSON that a server gave, and when; `request_id` None where its headers and its body name none.
+    """A usable answer: its JSON, the server's time, the HTTP status, the request id where the server named one.
 
-    `body` is what the request's decoder of the usual shape made of it, else plain objects and lists.
-
-    `etag`: the version to ask against next time. Status 304: nothing has changed since that version, so `body` is None.
+    `body` is what the request's decoder made of it, else plain objects and lists. `etag` is the version to name in the
+    next request for the same thing. With status 304 nothing has changed since that version, and `body` is None.
     """
 
     body: Any
@@ -55,37 +69,40 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     @property
     def is_unchanged(self) -> bool:
-        """Whether the version that was asked against is still the newest."""
-        return self.status == codes.NOT_MODIFIED
+        """Whether the version that the request named is still the newest."""
+        return self.status == _NOT_MODIFIED
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """A whole HTTP response; `request` is its method and path, `secrets` what an error must never repeat."""
+    """A whole HTTP response; `request` is its method and path, `secrets` are texts that no error may repeat.
+
+    Names of headers are found in any case.
+    """
 
     request: str
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | bytearray
     secrets: tuple[str, ...]
 
     def server_time(self, ours: Instant) -> Instant:
-        """The server's `Date`, else our own clock's time."""
+        """The server's `Date`, else the time of our own clock."""
         return parse_http_date(self.headers.get("date", "")) or ours
 
 
 def parse_answer(
-    reply: Reply, ours: Instant, *, conditional: bool = False, usual: Decoder[Any] | None = None
+    reply: Reply, ours: Instant, *, conditional: bool = False, decoder: Decoder[Any] | None = None
 ) -> Answer:
-    """The answer of a 2xx, or of a 304 to a `conditional` request; raises the FetchError that any other reply is.
+    """The answer of a 2xx, or of a 304 to a `conditional` request; raises the FetchError of any other reply.
 
-    `ours` is our clock's time; `usual` decodes a body of the usual shape.
+    `ours` is the time of our clock; `decoder` is tried first on the body.
     """
-    if conditional and reply.status == codes.NOT_MODIFIED:
+    if conditional and reply.status == _NOT_MODIFIED:
         return Answer(body=None, server_time=reply.server_time(ours), status=reply.status, request_id=None)
-    if not codes.is_success(reply.status):
+    if reply.status // 100 != 2:  # noqa: PLR2004 - HTTP's own number
         raise refusal(reply, ours)
     try:
-        body = parse_json(reply.body, usual)
+        body = parse_json(reply.body, decoder)
     except ValueError:
         raise ProtocolError(
             f"{reply.request} was answered with no JSON ({len(reply.body)} bytes): is the address that of the API?",
@@ -103,7 +120,7 @@ def parse_answer(
 
 
 def parsed(answer: Answer, parse_answer: Callable[[Answer], T]) -> T:
-    """What the answer says; an error of its shape carries the id that support asks for."""
+    """What `parse_answer` makes of the answer; an error about its shape carries the id that support asks for."""
     try:
         return parse_answer(answer)
     except ProtocolError as error:
@@ -113,17 +130,17 @@ def parsed(answer: Answer, parse_answer: Callable[[Answer], T]) -> T:
 
 
 def refusal(reply: Reply, ours: Instant) -> FetchError:
-    """The error that a reply other than 2xx stands for."""
+    """The error of a reply that is no 2xx."""
     body = _parse_leniently(reply.body)
     asked_id = request_id(reply, body)
-    if reply.status == codes.TOO_MANY_REQUESTS:
+    if reply.status == _TOO_MANY_REQUESTS:
         seconds = retry_after(body, reply.headers.get("retry-after"), reply.server_time(ours))
         return RateLimitedError(
             f"{reply.request}: the server allows no more requests for now; wait {seconds:g} s",
             retry_after=seconds,
             request_id=asked_id,
         )
-    if codes.is_redirect(reply.status):
+    if reply.status in _REDIRECTS:
         return ProtocolError(
             f"{reply.request} is redirected to {_target(reply)}: set base_url to where the API really is",
             reason="redirect",
@@ -139,6 +156,13 @@ def refusal(reply: Reply, ours: Instant) -> FetchError:
         request_id=asked_id,
         status=reply.status,
     )
+
+
+def retry_after(body: Any, header: str | None, server_time: Instant) -> float:
+    """Seconds from 0 to a day: the longest wait that the answer or its `Retry-After` header names."""
+    found = [*_named_waits(body), _header_wait(header, server_time)]
+    waits = [wait for wait in found if wait is not None]
+    return min(max(waits), LONGEST_RETRY_AFTER) if waits else DEFAULT_RETRY_AFTER
 
 
 def clean(text: str, secrets: Iterable[str] = (), limit: int = TEXT_LIMIT) -> str:
@@ -174,20 +198,12 @@ def _etag(reply: Reply) -> str | None:
 
 
 def _kind(status: int) -> tuple[type[FetchError], str]:
-    """The class of an HTTP status, and what to do about it."""
-    known: dict[int, tuple[type[FetchError], str]] = {
-        401: (AuthError, "the token is refused; give a valid one"),
-        403: (ForbiddenError, "the token may not do this; check its scopes and the account"),
-        404: (NotFoundError, "there is no such thing"),
-    }
-    if status in known:
-        return known[status]
-    if codes.is_client_error(status) and status not in PASSING_CODES:
-        return RejectedError, "the server refuses this request"
-    return UnreachableError, "the server fails; it is asked again later"
+    """The error's class for an HTTP status, and what to do about it."""
+    known = _BY_STATUS.get(status) or (None if status in _PASSING else _BY_CLASS.get(status // 100))
+    return known or (UnreachableError, "the server fails; it is asked again later")
 
 
-def _parse_leniently(body: bytes) -> Any:
+def _parse_leniently(body: bytes | bytearray) -> Any:
     try:
         return parse_json(body)
     except ValueError:
@@ -219,3 +235,35 @@ def _target(reply: Reply) -> str:
     location = reply.headers.get("location", "")
     host = re.match(r"(?:https?:)?//(?:[^/?#@]*@)?([\w.\-\[\]:]+)", location, re.ASCII | re.IGNORECASE)
     return host[1] if host else "another place of the same host"
+
+
+def _named_waits(body: Any) -> list[float | None]:
+    """`details.retryAfterSeconds` (POST /messages documentation), or the same beside the error [?]."""
+    if not isinstance(body, dict):
+        return []
+    details = body.get("details")
+    inner = details.get("retryAfterSeconds") if isinstance(details, dict) else None
+    return [_seconds(inner), _seconds(body.get("retryAfterSeconds"))]
+
+
+def _header_wait(text: str | None, server_time: Instant) -> float | None:
+    """Seconds, or a date (RFC 9110), which counts from the server's own time: a wrong clock here does no harm."""
+    if not text:
+        return None
+    if (seconds := _seconds(text)) is not None:
+        return seconds
+    until = parse_http_date(text)
+    return None if until is None else max(0.0, seconds_between(server_time, until))
+
+
+def _seconds(value: object) -> float | None:
+    """A number or numeric text that can be waited for; None for anything else, negative and not-a-number included."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        seconds = float(value)
+    except OverflowError:
+        return LONGEST_RETRY_AFTER if not isinstance(value, str) and value > 0 else None
+    except ValueError:
+        return None
+    return None if math.isnan(seconds) or seconds < 0 else seconds

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from typing import TypeVar
-from urllib.parse import quote
 
-from syncd.core.model import NotModified, Snapshot, Subject, SubjectKind, SubjectList
+from syncd.core.model import Identity, NotModified, Snapshot, Subject, SubjectKind, SubjectList
 from syncd.errors import NotFoundError, ProtocolError
 from syncd.sources import openats_parse as parse
-from syncd.sources.answers import parsed
-from syncd.sources.http import Answer, HttpCost, PoliteClient
+from syncd.sources.answers import Answer, parsed
+from syncd.sources.http import HttpCost, PoliteClient, path_segment
 
 T = TypeVar("T")
 
@@ -24,9 +23,13 @@ class OpenATS:
         """What its requests have cost since it was opened."""
         return self._client.cost
 
+    async def fetch_identity(self) -> Identity:
+        """When it answers; a server without users has no more to say."""
+        return Identity(user_id=None, scopes=None, server_time=(await self.fetch_jobs()).server_time)
+
     async def fetch_chat(self, kind: SubjectKind, id: str, etag: str | None) -> Snapshot | NotModified:
         """All messages of one chat; an unchanged one costs no body."""
-        answer = await self._client.get_json(f"/chat/{kind}/{quote(id, safe='')}", etag=etag)
+        answer = await self._client.get_json(f"/chat/{kind}/{path_segment(id)}", etag=etag)
         if answer.is_unchanged:
             return NotModified(server_time=answer.server_time)
         return parsed(answer, lambda answer: parse.parse_snapshot(answer, kind, id))
@@ -45,18 +48,18 @@ class OpenATS:
 
     async def fetch_job(self, id: str) -> Subject:
         """One job; NotFoundError when there is none."""
-        return await self._get(f"/jobs/{quote(id, safe='')}", lambda answer: parse.parse_one(answer, parse.parse_job))
+        return await self._get(f"/jobs/{path_segment(id)}", lambda answer: parse.parse_one(answer, parse.parse_job))
 
     async def fetch_candidates(self, job_id: str) -> SubjectList:
         """The candidates of one job."""
         return await self._get(
-            f"/candidates/jobs/{quote(job_id, safe='')}", lambda answer: parse.parse_candidates(answer, job_id)
+            f"/candidates/jobs/{path_segment(job_id)}", lambda answer: parse.parse_candidates(answer, job_id)
         )
 
     async def fetch_candidate(self, id: str) -> Subject:
         """One candidate; NotFoundError when there is none."""
         return await self._get(
-            f"/candidates/{quote(id, safe='')}", lambda answer: parse.parse_one(answer, parse.parse_candidate)
+            f"/candidates/{path_segment(id)}", lambda answer: parse.parse_one(answer, parse.parse_candidate)
         )
 
     def drop_connections(self) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from syncd.core.model import Candidate, Job, Message, Snapshot, Subject, SubjectKind, SubjectList, chat_id
 from syncd.sources.answers import Answer
-from syncd.sources.wire import Fields, parse_each, parse_list, shape_error, unique
+from syncd.sources.fields import Fields, parse_each, parse_list, shape_error, unique
 
 
 def parse_snapshot(answer: Answer, kind: SubjectKind, id: str) -> Snapshot:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
-from urllib.parse import quote
 
 from msgspec.json import Decoder
 
@@ -12,17 +11,17 @@ from syncd.core.model import (
     Identity,
     JobPage,
     Message,
+    OpenedConversation,
     Page,
     ProposalPage,
     ProposalWithCandidate,
     Transcript,
 )
-from syncd.errors import NotFoundError
 from syncd.protocols import Direction
 from syncd.sources import opentrain_hiring as hiring
 from syncd.sources import opentrain_parse as parse
-from syncd.sources.answers import parsed
-from syncd.sources.http import Answer, HttpCost, PoliteClient
+from syncd.sources.answers import Answer, parsed
+from syncd.sources.http import HttpCost, PoliteClient, path_segment
 from syncd.sources.opentrain_usual import USUAL_PAGE
 
 T = TypeVar("T")
@@ -40,8 +39,6 @@ _CHANGES_LIMIT: Final = 200  # the most that GET /updates gives (its documentati
 
 class OpenTrain:
     """A PagedSource: one OpenTrain account, read through a client whose base_url is the origin."""
-
-    page_limit: int = _PAGE_LIMIT
 
     def __init__(self, client: PoliteClient) -> None:
         self._client = client
@@ -73,17 +70,17 @@ class OpenTrain:
             params,
             lambda answer: parse.parse_page(answer, conversation_id, _PAGE_LIMIT),
             urgency=_BEGINNING if cursor is None else _AT_ONCE,
-            usual=USUAL_PAGE,
+            decoder=USUAL_PAGE,
         )
 
     async def fetch_proposal(self, proposal_id: str) -> ProposalWithCandidate:
         """A proposal with its candidate."""
-        return await self._get(f"/proposals/{_segment(proposal_id)}", {}, hiring.parse_dossier, urgency=_HIRING)
+        return await self._get(f"/proposals/{path_segment(proposal_id)}", {}, hiring.parse_dossier, urgency=_HIRING)
 
     async def fetch_interview(self, proposal_id: str) -> Transcript:
         """A proposal's interview; NotFoundError when none is recorded."""
         return await self._get(
-            f"/proposals/{_segment(proposal_id)}/interview",
+            f"/proposals/{path_segment(proposal_id)}/interview",
             {},
             lambda answer: hiring.parse_transcript(answer, proposal_id),
             urgency=_HIRING,
@@ -96,7 +93,7 @@ class OpenTrain:
     async def fetch_job_proposals(self, job_id: str, cursor: str | None) -> ProposalPage:
         """A page of one job's proposals, newest first."""
         return await self._get(
-            f"/jobs/{_segment(job_id)}/proposals",
+            f"/jobs/{path_segment(job_id)}/proposals",
             _paging(cursor),
             lambda answer: hiring.parse_dossiers(answer, job_id),
         )
@@ -111,9 +108,9 @@ class OpenTrain:
         answer = await self._client.post_json(f"{_API}/messages", body)
         return parsed(answer, lambda answer: parse.parse_sent(answer, conversation_id))
 
-    async def open_conversation(self, proposal_id: str) -> str:
-        """The id of the proposal's conversation, which is opened if there is none yet."""
-        answer = await self._client.post_json(f"{_API}/proposals/{_segment(proposal_id)}/conversation")
+    async def open_conversation(self, proposal_id: str) -> OpenedConversation:
+        """The proposal's conversation, which is opened if there is none yet."""
+        answer = await self._client.post_json(f"{_API}/proposals/{path_segment(proposal_id)}/conversation")
         return parsed(answer, parse.parse_opened)
 
     def drop_connections(self) -> None:
@@ -131,17 +128,10 @@ class OpenTrain:
         parse_answer: Callable[[Answer], T],
         *,
         urgency: int = _AT_ONCE,
-        usual: Decoder[Any] | None = None,
+        decoder: Decoder[Any] | None = None,
     ) -> T:
-        return parsed(await self._client.get_json(_API + path, params, urgency=urgency, usual=usual), parse_answer)
+        return parsed(await self._client.get_json(_API + path, params, urgency=urgency, decoder=decoder), parse_answer)
 
 
 def _paging(cursor: str | None, limit: int = _PAGE_LIMIT) -> dict[str, str]:
     return {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
-
-
-def _segment(id: str) -> str:
-    """The id as one segment of a path; one that would change the path names nothing."""
-    if not id.strip("."):
-        raise NotFoundError("there is no such thing: its id is empty", reason="no_id")
-    return quote(id, safe="")

@@ -21,7 +21,7 @@ from syncd.core.model import (
 )
 from syncd.errors import NotFoundError
 from syncd.sources.answers import Answer
-from syncd.sources.wire import Fields, parse_cursor, parse_each, parse_list, shape_error, unique
+from syncd.sources.fields import Fields, parse_cursor, parse_each, parse_list, shape_error, unique
 
 
 def parse_jobs(answer: Answer) -> JobPage:

@@ -5,10 +5,10 @@ Field names are those of the public documentation of each call; [?] marks what i
 
 from typing import Any
 
-from syncd.core.model import Change, ChangePage, Conversation, EntryPage, Identity, Message, Page
+from syncd.core.model import Change, ChangePage, Conversation, EntryPage, Identity, Message, OpenedConversation, Page
 from syncd.sources.answers import Answer
+from syncd.sources.fields import Fields, parse_cursor, parse_each, parse_list, shape_error, unique
 from syncd.sources.opentrain_usual import UsualPage, read_page
-from syncd.sources.wire import Fields, parse_cursor, parse_each, parse_list, shape_error, unique
 
 
 def parse_entries(answer: Answer) -> EntryPage:
@@ -104,9 +104,12 @@ def parse_sent(answer: Answer, conversation_id: str) -> Message:
     return parse_message(answer.body["message"], conversation_id)
 
 
-def parse_opened(answer: Answer) -> str:
+def parse_opened(answer: Answer) -> OpenedConversation:
     """The conversation that was opened or found (POST /proposals/{id}/conversation documentation)."""
-    return Fields(answer.body, "an answer").id("conversationId")
+    fields = Fields(answer.body, "an answer")
+    return OpenedConversation(
+        id=fields.id("conversationId"), job_id=fields.key("jobId"), created=fields.boolean("created")
+    )
 
 
 def parse_changes(answer: Answer) -> ChangePage:
@@ -118,7 +121,6 @@ def parse_changes(answer: Answer) -> ChangePage:
     return ChangePage(
         changes=unique(changes, lambda change: change.id),
         next_cursor=parse_cursor(answer.body),
-        has_more=isinstance(answer.body, dict) and answer.body.get("hasMore") is True,
         server_time=answer.server_time,
     )
 

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct, json
 
 from syncd.core.model import Instant, Message, Page
-from syncd.sources.wire import OUR_TIME, render_extra, unique
+from syncd.sources.fields import OUR_TIME, render_extra, unique
 
 _Time = Annotated[str, Meta(pattern=rf"\A{OUR_TIME}\Z")]
 _Count = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]

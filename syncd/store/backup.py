@@ -6,8 +6,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from syncd.errors import StoreTroubleError, SyncdError
-from syncd.store.database import open_reader
-from syncd.store.migrate import make_durable
+from syncd.files import ForeignFileError, is_database, remove, replacing
+from syncd.store.database import APPLICATION_ID, open_reader
+
+_APPLICATION_ID_AT = 68  # bytes from the start of an SQLite file
+_SIDES = ("-journal", "-wal", "-shm")
 
 
 def back_up(database: Path, target: Path, keep: int = 1) -> int:
@@ -17,23 +20,22 @@ def back_up(database: Path, target: Path, keep: int = 1) -> int:
     there before then stays as it was.
     """
     _check_target(database, target)
-    unfinished = target.with_name(f".{target.name}.new")
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _copy(database, unfinished)
-        make_durable(unfinished)
-        size = unfinished.stat().st_size
-        _rotate(target, keep)
-        unfinished.replace(target)
-        make_durable(target.parent)
+        copies = _find_copies(target, keep)
+        with replacing(target, database=True) as unfinished:
+            try:
+                _copy(database, unfinished)
+            finally:
+                for suffix in _SIDES:
+                    with suppress(OSError):
+                        unfinished.with_name(unfinished.name + suffix).unlink()
+            size = unfinished.stat().st_size
+            _rotate(target, copies, keep)
     except OSError as error:
         raise SyncdError(f"{target} can't be written: {error.strerror or error}; choose another place") from error
     except sqlite3.Error as error:
         raise StoreTroubleError(f"{database} can't be copied to {target}: {error}; see syncd doctor") from error
-    finally:
-        for suffix in ("", "-journal", "-wal", "-shm"):
-            with suppress(OSError):
-                unfinished.with_name(unfinished.name + suffix).unlink()
     return size
 
 
@@ -45,8 +47,6 @@ def _check_target(database: Path, target: Path) -> None:
 
 
 def _copy(database: Path, unfinished: Path) -> None:
-    unfinished.unlink(missing_ok=True)
-    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     with closing(open_reader(database)) as source, closing(sqlite3.connect(unfinished)) as copy:
         source.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")  # one file, which can be read where nothing can be written
@@ -55,19 +55,39 @@ def _copy(database: Path, unfinished: Path) -> None:
         raise StoreTroubleError(f"the copy of {database} is damaged ({damage[0]}); syncd doctor looks at the original")
 
 
-def _rotate(target: Path, keep: int) -> None:
+def _find_copies(target: Path, keep: int) -> list[tuple[int, Path]]:
+    """The numbered copies, the newest first; what has a number and is no copy of ours stays, unless it is in the way.
+
+    Raises ForeignFileError for one that is.
+    """
+    numbered = sorted((number, path) for path in target.parent.glob("*") if (number := _number(target, path)))
+    for number, path in numbered:
+        if number < keep and not _is_copy(path):
+            raise ForeignFileError(f"{path} is no copy that syncd made; remove it, or choose another place")
+    return [(number, path) for number, path in numbered if _is_copy(path)]
+
+
+def _is_copy(path: Path) -> bool:
+    """Whether it is a regular file that holds a database of ours."""
+    if path.is_symlink() or not is_database(path):
+        return False
+    with path.open("rb") as file:
+        file.seek(_APPLICATION_ID_AT)
+        return file.read(4) == APPLICATION_ID.to_bytes(4)
+
+
+def _rotate(target: Path, copies: list[tuple[int, Path]], keep: int) -> None:
     """Make room for a new copy; at no moment is there none under the target's own name."""
-    numbered = sorted((number, path) for path in target.parent.glob(f"{target.name}.*") if (number := _number(path)))
-    for number, path in reversed(numbered):
+    for number, path in reversed(copies):
         if number >= keep - 1:
-            path.unlink()
+            remove(path)
         else:
             path.rename(target.with_name(f"{target.name}.{number + 1}"))
-    if keep > 1 and target.exists():
+    if keep > 1 and _is_copy(target):
         os.link(target, target.with_name(f"{target.name}.1"))
 
 
-def _number(path: Path) -> int:
+def _number(target: Path, path: Path) -> int:
     """The number of a copy, 0 for any other file."""
-    end = path.name.rpartition(".")[2]
+    end = path.name.removeprefix(f"{target.name}.") if path.name.startswith(f"{target.name}.") else ""
     return int(end) if end.isascii() and end.isdigit() else 0

@@ -3,6 +3,7 @@
 import os
 import secrets
 import sqlite3
+import stat
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +15,7 @@ from syncd.errors import PASSING_ERRORS, DatabaseError, NoDatabaseError, StoreTr
 APPLICATION_ID = 0x73796E63
 """SQLite's `application_id` of every syncd database: "sync" in ASCII."""
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = max(int(file.name[:4]) for file in Path(__file__).with_name("migrations").glob("*.sql"))
 """The number of the last migration, SQLite's `user_version`."""
 
 BUSY_TIMEOUT_MS = 5000
@@ -25,10 +26,10 @@ _MAGIC = b"SQLite format 3\0"
 
 def check_file(path: Path) -> None:
     """Refuse what is no file, can't be read or is no SQLite file, by its first bytes alone; an empty file passes."""
-    if not path.is_file():
-        what = "a directory" if path.is_dir() else "no regular file"
-        raise DatabaseError(f"{path} is {what}; give the path of the database file itself")
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            what = "a directory" if path.is_dir() else "no regular file"
+            raise DatabaseError(f"{path} is {what}; give the path of the database file itself")
         with path.open("rb") as file:
             start = file.read(len(_MAGIC))
     except OSError as error:
@@ -241,7 +242,7 @@ def connect_without_trace(path: Path) -> sqlite3.Connection:
 
 def _is_in_use(path: Path) -> bool:
     """Whether somebody may be writing, or was stopped while writing: without these files the main file is whole."""
-    return any(path.with_name(path.name + suffix).exists() for suffix in ("-wal", "-journal"))
+    return any(os.path.exists(f"{path}{suffix}") for suffix in ("-wal", "-journal"))  # noqa: PTH110 - Path's raises
 
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:

@@ -15,10 +15,11 @@ from syncd.core.erasure import Erased, find_returning, named_ids, without_entrie
 from syncd.core.observations import Observation
 from syncd.core.plan import Plan
 from syncd.core.times import after
+from syncd.files import make_durable
 from syncd.store.apply import Transaction
 from syncd.store.database import Database, connect_read_only, database_path, transact
 from syncd.store.index import index_due
-from syncd.store.migrate import find_copies, make_durable
+from syncd.store.migrate import find_copies
 
 
 class Scope(Struct, frozen=True, kw_only=True):

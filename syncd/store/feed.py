@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from syncd.core.times import after
 from syncd.errors import SyncdError
+from syncd.files import companion, open_regular
 from syncd.store.database import Database, Row, database_path, transact
 
 AT_ONCE = 500
@@ -23,9 +24,9 @@ _LONGEST_WAIT_SECONDS = 300.0
 
 
 class Choice(Struct, frozen=True, kw_only=True):
-    """Which events are wanted; None for all. Without `baseline` those about history are left out."""
+    """Which events are wanted; None, or no kind, for all. Without `baseline` those about history are left out."""
 
-    kind: str | None = None
+    kinds: tuple[str, ...] = ()
     account: str | None = None
     baseline: bool = True
 
@@ -58,8 +59,8 @@ def read_events(database: Database, place: int, choice: Choice) -> FeedPage:
 _EVENTS = """
 SELECT id, kind, account, conversation_id, message_id, proposal_id, baseline, occurred_at, recorded_at, data
 FROM events
-WHERE id > :place AND (:kind IS NULL OR kind = :kind) AND (:account IS NULL OR account = :account)
-  AND (:baseline OR baseline = 0)
+WHERE id > :place AND (:account IS NULL OR account = :account) AND (:baseline OR baseline = 0)
+  AND (:kinds = '[]' OR kind IN (SELECT value FROM json_each(:kinds)))
 ORDER BY id LIMIT :limit
 """
 _GAPS = (
@@ -69,7 +70,7 @@ _GAPS = (
 
 def choice_words(choice: Choice) -> Row:
     """The choice as parameters of a query."""
-    return {"kind": choice.kind, "account": choice.account, "baseline": int(choice.baseline)}
+    return {"kinds": json.dumps(choice.kinds), "account": choice.account, "baseline": int(choice.baseline)}
 
 
 def _as_line(row: Row) -> Row:
@@ -166,7 +167,7 @@ def claiming(database: Path, name: str, have_made: Callable[[], object]) -> Iter
         descriptor = _open(path)
     except OSError:
         have_made()
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_regular(path, os.O_RDONLY)
     try:
         _lock(descriptor, name)
         yield
@@ -182,12 +183,12 @@ def make_claim(database: sqlite3.Connection, words: dict[str, Any], now: str) ->
 
 
 def _claim_path(database: Path, name: str) -> Path:
-    return database.with_name(f"{database.name}.consumer-{blake2b(name.encode(), digest_size=8).hexdigest()}")
+    return companion(database, f".consumer-{blake2b(name.encode(), digest_size=8).hexdigest()}")
 
 
 def _open(path: Path) -> int:
-    is_new = not path.exists()
-    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, _MODE)
+    is_new = not os.path.lexists(path)
+    descriptor = open_regular(path, os.O_RDONLY | os.O_CREAT, _MODE)
     if is_new:
         os.fchmod(descriptor, _MODE)  # whatever the umask says
     return descriptor

@@ -9,13 +9,17 @@ from msgspec.structs import replace
 
 from syncd.core.model import Candidate, Conversation, Interview, InterviewMessage, Job, Message, Proposal
 from syncd.core.observations import (
+    Claim,
     HeldAccount,
+    HeldClaim,
     HeldConversation,
     HeldEntries,
     HeldJobs,
     HeldListing,
     HeldProposal,
+    HeldProposals,
     HeldSuspects,
+    HeldTask,
     HeldTurn,
     Turn,
 )
@@ -187,10 +191,11 @@ def load_named(
 def load_listing(connection: Connection, account: str, listed: frozenset[str] | None) -> HeldListing:
     """What a walk down the list is weighed against; None: it was not walked whole."""
     account_checkpoint = load_account_checkpoint(connection, account)
+    failure = load_failure(connection, account, "conversations", "all")
     if listed is None:
-        return HeldListing(account_checkpoint=account_checkpoint)
+        return HeldListing(account_checkpoint=account_checkpoint, failure=failure)
     ids = fetch_ids(connection, "SELECT id FROM conversations WHERE account = ? AND gone_at IS NULL", account)
-    return HeldListing(account_checkpoint=account_checkpoint, unlisted=ids - listed)
+    return HeldListing(account_checkpoint=account_checkpoint, unlisted=ids - listed, failure=failure)
 
 
 def load_unread(connection: Connection, account: str, entries: Iterable[Conversation]) -> HeldEntries:
@@ -218,6 +223,7 @@ def load_conversation(
     pending = load_pending(connection, account, "conversation", [conversation_id]).get(conversation_id)
     checkpoint = None if state is None else _thread.decode(state[0])
     messages = _messages(connection, account, {*message_ids, *_named(pending, conversation)})
+    elsewhere = {m.conversation_id for m in messages.values() if m.conversation_id != conversation_id}
     newest = _newest_inbound(connection, account, conversation_id, checkpoint)
     return HeldConversation(
         account=known_account(connection, account),
@@ -231,7 +237,41 @@ def load_conversation(
         newest_inbound=newest,
         told=frozenset() if newest is None else _told(connection, account, newest.id),
         interview_looked_for=_interview_looked_for(connection, account, conversation),
+        claims=_claims(connection, account, conversation_id),
+        gone=fetch_ids(connection, _GONE, account, listed(elsewhere)) if elsewhere else frozenset(),
     )
+
+
+_GONE = (
+    "SELECT id FROM conversations WHERE account = ? AND gone_at IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
+)
+
+_CLAIMS = """
+SELECT s.subject_id, s.conversation_id,
+  EXISTS(SELECT 1 FROM _seen WHERE account = :account AND conversation_id = :id AND message_id = s.subject_id),
+  EXISTS(SELECT 1 FROM failures WHERE account = :account AND kind = 'message' AND subject_id = s.subject_id)
+FROM _suspects AS s JOIN messages AS m ON m.account = :account AND m.id = s.subject_id
+WHERE s.account = :account AND s.kind = 'claim' AND :id IN (s.conversation_id, m.conversation_id)
+"""
+
+
+def _claims(connection: Connection, account: str, conversation_id: str) -> dict[str, Claim]:
+    """The messages that the conversation and another one show."""
+    found = connection.execute(_CLAIMS, {"account": account, "id": conversation_id}).fetchall()
+    messages = _messages(connection, account, {row[0] for row in found}) if found else {}
+    return {
+        id_: Claim(message=messages[id_], claimant=claimant, is_met=bool(is_met), fails=bool(fails))
+        for id_, claimant, is_met, fails in found
+    }
+
+
+def load_claim(connection: Connection, account: str, message_id: str) -> HeldClaim:
+    """A message that two conversations show."""
+    task = load_task(connection, account, "message", message_id)
+    sql = "SELECT conversation_id FROM _suspects WHERE account = ? AND kind = 'claim' AND subject_id = ?"
+    claimant, message = fetch_one(connection, sql, account, message_id), _messages(connection, account, [message_id])
+    claim = Claim(message=message[message_id], claimant=claimant[0]) if claimant and message else None
+    return HeldClaim(pending=task.pending, failure=task.failure, claim=claim)
 
 
 def _named(pending: PendingTask | None, conversation: Conversation | None) -> set[str]:
@@ -331,8 +371,11 @@ ORDER BY m.created_at, m.id LIMIT 1
 # Read what plans for proposals, jobs and suspicions need to know.
 
 
+_SUSPECTED = "SELECT COUNT(*) FROM _suspects WHERE account = ? AND kind IN ('conversation', 'message')"
+
 _SETTLED = """
-SELECT kind, subject_id, since FROM _suspects AS s WHERE account = :account AND NOT EXISTS (
+SELECT kind, subject_id, since FROM _suspects AS s
+WHERE account = :account AND kind IN ('conversation', 'message') AND NOT EXISTS (
   SELECT 1 FROM _owed AS o WHERE o.account = :account AND o.kind = 'conversation' AND o.subject_id = s.conversation_id
     AND json_extract(o.payload, '$.verify'))
 """
@@ -370,12 +413,25 @@ def load_proposal(
 
 
 def load_jobs(connection: Connection, account: str, ids: Iterable[str]) -> HeldJobs:
-    """Those of the jobs that are held, and whether they failed before."""
+    """Those of the jobs that are held."""
     where = "account = ? AND id IN (SELECT value FROM json_each(?))"
-    return HeldJobs(
-        jobs={job.id: job for job in rows.select(connection, Job, where, (account, listed(ids)))},
-        pending=load_pending(connection, account, "jobs", ["mine"]).get("mine"),
-        failure=load_failure(connection, account, "jobs", "mine"),
+    return HeldJobs(jobs={job.id: job for job in rows.select(connection, Job, where, (account, listed(ids)))})
+
+
+def load_task(connection: Connection, account: str, kind: str, subject_id: str) -> HeldTask:
+    """What is owed of a subject that no row stands for, and whether it failed before."""
+    return HeldTask(
+        pending=load_pending(connection, account, kind, [subject_id]).get(subject_id),
+        failure=load_failure(connection, account, kind, subject_id),
+    )
+
+
+def load_proposals(connection: Connection, account: str) -> HeldProposals:
+    """The ids of every proposal that is held."""
+    sql = "SELECT id FROM proposals WHERE account = ? ORDER BY id"
+    return HeldProposals(
+        account_checkpoint=load_account_checkpoint(connection, account),
+        proposals=tuple(id_ for (id_,) in connection.execute(sql, (account,))),
     )
 
 
@@ -384,7 +440,12 @@ def load_suspects(connection: Connection, account: str) -> HeldSuspects:
     found = connection.execute(_SETTLED, {"account": account})
     since = {(kind, subject_id): at for kind, subject_id, at in found}
     suspected = "account = ? AND gone_at IS NULL AND id IN (SELECT value FROM json_each(?))"
-    totals = "SELECT COUNT(*) FROM {} WHERE account = ? AND gone_at IS NULL"
+    conversations = "SELECT COUNT(*) FROM conversations WHERE account = ? AND gone_at IS NULL"
+    # what lies in conversations that are gone can't be seen, and so is no measure of a loss
+    messages = (
+        "SELECT COUNT(*) FROM messages WHERE account = :account AND gone_at IS NULL AND conversation_id NOT IN"
+        " (SELECT id FROM conversations WHERE account = :account AND gone_at IS NOT NULL)"
+    )
 
     def suspected_rows(kind: type[Any], name: str) -> tuple[Any, ...]:
         ids = listed(id_ for of, id_ in since if of == name)
@@ -395,10 +456,10 @@ def load_suspects(connection: Connection, account: str) -> HeldSuspects:
         account_checkpoint=load_account_checkpoint(connection, account),
         conversations=suspected_rows(Conversation, "conversation"),
         messages=suspected_rows(Message, "message"),
-        all_conversations=fetch_one(connection, totals.format("conversations"), account)[0],
-        all_messages=fetch_one(connection, totals.format("messages"), account)[0],
+        all_conversations=fetch_one(connection, conversations, account)[0],
+        all_messages=connection.execute(messages, {"account": account}).fetchone()[0],
         since=since,
-        deferred=fetch_one(connection, "SELECT COUNT(*) FROM _suspects WHERE account = ?", account)[0] - len(since),
+        deferred=fetch_one(connection, _SUSPECTED, account)[0] - len(since),
     )
 
 
@@ -412,8 +473,7 @@ def load_backlog(connection: Connection, account: str) -> Backlog:
         " AND json_extract(payload, '$.verify')"
         " AND subject_id NOT IN (SELECT subject_id FROM failures WHERE account = :account AND kind = 'conversation')"
     )
-    suspects = "SELECT COUNT(*) FROM _suspects WHERE account = ? AND kind IN ('conversation', 'message')"
     return Backlog(
         comparisons=connection.execute(comparisons, {"account": account}).fetchone()[0],
-        suspects=connection.execute(suspects, (account,)).fetchone()[0],
+        suspects=connection.execute(_SUSPECTED, (account,)).fetchone()[0],
     )

@@ -1,6 +1,5 @@
 """Open the database to write it: make it, check it, and bring it to the newest schema."""
 
-import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Self
 
+from syncd.core.sources import SOURCES
 from syncd.errors import DatabaseError, StoreTroubleError
+from syncd.files import ForeignFileError, check_regular, remove, replacing, set_mode
 from syncd.store.database import (
     APPLICATION_ID,
     BUSY_TIMEOUT_MS,
@@ -62,6 +63,17 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mig
         for migration in migrations:
             if migration.version > version:
                 _apply(connection, migration)
+    _register_sources(connection)
+
+
+def _register_sources(connection: sqlite3.Connection) -> None:
+    """Have the views know what each kind of source can do."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = '_sources'").fetchone():
+        return  # a schema of before
+    wanted = {(kind.name, int(kind.has_viewer), int(kind.names_subjects)) for kind in SOURCES.values()}
+    held = set(connection.execute("SELECT source, has_viewer, names_subjects FROM _sources"))
+    for row in sorted(wanted - held):
+        connection.execute("INSERT OR REPLACE INTO _sources (source, has_viewer, names_subjects) VALUES (?, ?, ?)", row)
 
 
 @contextmanager
@@ -103,26 +115,13 @@ def _split(script: str) -> Iterator[str]:
 
 def write_copy(connection: sqlite3.Connection, target: Path) -> None:
     """Copy the database to one durable file with the same permissions; it appears whole or not at all."""
-    unfinished = target.with_name(target.name + ".part")
-    unfinished.unlink(missing_ok=True)
     database = Path(connection.execute("PRAGMA database_list").fetchone()[2])
-    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    unfinished.chmod(database.stat().st_mode & 0o777)
-    with closing(sqlite3.connect(unfinished, isolation_level=None)) as copy:
+    with (
+        replacing(target, mode=database.stat().st_mode & 0o777, database=True) as unfinished,
+        closing(sqlite3.connect(unfinished, isolation_level=None)) as copy,
+    ):
         connection.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")  # one file, readable without -wal and -shm
-    make_durable(unfinished)
-    unfinished.replace(target)
-    make_durable(target.parent)
-
-
-def make_durable(path: Path) -> None:
-    """Wait until a file's content, or a directory's names, are on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _copy_path(path: Path, version: int) -> Path:
@@ -131,7 +130,7 @@ def _copy_path(path: Path, version: int) -> Path:
 
 def find_copies(path: Path) -> list[Path]:
     """The copies that migrations left beside the database, unfinished ones too."""
-    name = re.compile(re.escape(path.name) + r"\.v\d+\.bak(\.part)?(-journal)?")
+    name = re.compile(rf"\.?{re.escape(path.name)}\.v\d+\.bak(\.syncd-new|\.part)?(-journal)?")
     return sorted(entry for entry in path.parent.iterdir() if name.fullmatch(entry.name))
 
 
@@ -271,6 +270,8 @@ def open_writer(path: Path, *, group_read: bool = False, migrations: Sequence[Mi
     try:
         _prepare_file(path, known, group_read=group_read)
         return Writer(path, lambda: _connect_ours(path, known))
+    except ForeignFileError as error:
+        raise DatabaseError(str(error)) from error
     except OSError as error:
         if is_passing(path, error):
             raise StoreTroubleError(f"{path} can't be opened for now: {error.strerror}; see to its disk") from error
@@ -311,33 +312,27 @@ def _prepare_file(path: Path, migrations: Sequence[Migration], *, group_read: bo
     path.parent.mkdir(mode=0o750 if group_read else 0o700, parents=True, exist_ok=True)
     if path.exists() and not path.is_file():
         check_file(path)  # says why
+    for suffix in ("-wal", "-shm", "-journal"):
+        check_regular(path.with_name(path.name + suffix))  # SQLite would follow a link
     if not path.exists() or path.stat().st_size == 0:
         _create(path, mode, migrations)
     else:
         _check_ours(path, migrations[-1].version)
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         with suppress(FileNotFoundError, PermissionError):  # another owner's file keeps its permissions
-            path.with_name(name).chmod(mode)
+            set_mode(path.with_name(name), mode)
 
 
 def _create(path: Path, mode: int, migrations: Sequence[Migration]) -> None:
     """Build the database under another name, so that nobody ever meets half of one under its own."""
-    unfinished = path.with_name(f"{path.name}.new")
-    for suffix in ("", "-journal", "-wal", "-shm"):
-        unfinished.with_name(unfinished.name + suffix).unlink(missing_ok=True)
     # Made here and not by SQLite, so that no moment has wider permissions; SQLite's side files take after it.
-    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
-    try:
+    with replacing(path, mode=mode) as unfinished:
+        for suffix in ("-journal", "-wal", "-shm"):
+            remove(unfinished.with_name(unfinished.name + suffix))
         with closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
             connection.execute("PRAGMA synchronous = OFF")  # half of it is never used
             migrate(connection, unfinished, migrations)
             connection.execute("PRAGMA journal_mode = WAL")
-        make_durable(unfinished)
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-    make_durable(path.parent)
 
 
 def _check_ours(path: Path, newest: int) -> None:

@@ -19,7 +19,7 @@ _PUBLIC = (
     "message_id",
     "error",
 )
-_OWN = ("since", "missed_at", "key")
+_OWN = ("since", "missed_at", "key", "leaves_at")
 _SELECT = (
     f"SELECT {', '.join(f'o.{name}' for name in _PUBLIC)}, {', '.join(f'x.{name}' for name in _OWN)}"  # noqa: S608 - names of our own
     " FROM outbox AS o LEFT JOIN _outbox AS x ON x.id = o.id WHERE o.account = ? AND "
@@ -128,12 +128,13 @@ def write_outgoing(connection: Connection, account: str, outgoing: Iterable[Outg
         values = (*(getattr(row, name) for name in _PUBLIC), account, change_id)
         connection.execute(_UPSERT, values)
         connection.execute("DELETE FROM _outbox WHERE id = ?", (row.id,))
-        own = (row.since, row.missed_at, row.key)
+        own = [getattr(row, name) for name in _OWN]
         if any(own):
-            connection.execute("INSERT INTO _outbox (id, since, missed_at, key) VALUES (?, ?, ?, ?)", (row.id, *own))
+            connection.execute(_INSERT_OWN, (row.id, *own))
     return len(written)
 
 
+_INSERT_OWN = f"INSERT INTO _outbox (id, {', '.join(_OWN)}) VALUES ({', '.join('?' * (len(_OWN) + 1))})"  # noqa: S608 - names of our own
 _UPSERT = (
     f"INSERT INTO outbox ({', '.join(_PUBLIC)}, account, change_id) VALUES ({', '.join('?' * (len(_PUBLIC) + 2))})"  # noqa: S608 - names of our own
     f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in (*_PUBLIC[1:], 'change_id'))}"

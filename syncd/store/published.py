@@ -7,50 +7,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
-
-from syncd.errors import DatabaseError, StoreTroubleError
+from syncd.core.catalogue import Relation
+from syncd.errors import StoreTroubleError
 from syncd.store.database import Database, Row, open_reader, read_identity, read_mark, transact
 
-_DELETIONS = (("table_name", "TEXT"), ("key", "TEXT"), ("change_id", "INTEGER"))
 
-
-class PublicRelation(Struct, frozen=True, kw_only=True):
-    """A public table or view, or the deletions of an increment: its columns with their declared types."""
-
-    name: str
-    kind: str
-    columns: tuple[tuple[str, str], ...]
-    key: tuple[str, ...] = ()
-
-
-def read_relations(database: sqlite3.Connection, *, deletions: bool) -> list[PublicRelation]:
-    """Tables first, then views, then the deletions if they are wanted."""
-    query = (
-        "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND substr(name, 1, 1) <> '_'"
-        " AND name NOT LIKE 'sqlite%' ORDER BY type, name"
-    )
-    found = [_describe(database, name, kind) for name, kind in database.execute(query).fetchall()]
-    return [*found, PublicRelation(name="deletions", kind="deletions", columns=_DELETIONS)] if deletions else found
-
-
-def _describe(database: sqlite3.Connection, name: str, kind: str) -> PublicRelation:
-    rows = database.execute("SELECT name, type, pk FROM pragma_table_info(?) ORDER BY cid", (name,)).fetchall()
-    key = tuple(column for _, column in sorted((pk, column) for column, _, pk in rows if pk))
-    return PublicRelation(
-        name=name, kind=kind, columns=tuple((column, declared) for column, declared, _ in rows), key=key
-    )
-
-
-def read_relation(database: sqlite3.Connection, source: PublicRelation, since: int | None) -> Iterator[tuple[Any, ...]]:
+def read_relation(database: sqlite3.Connection, relation: Relation, since: int | None) -> Iterator[tuple[Any, ...]]:
     """Its rows; a table's in the order of its key, behind `since` those that changed, in the order they did."""
-    if source.kind == "deletions":
-        query = 'SELECT table_name, "key", change_id FROM _deletions WHERE change_id > ? ORDER BY change_id'
+    columns = ", ".join(relation.names)
+    if relation.kind == "deletions":
+        query = f"SELECT {columns} FROM _deletions WHERE change_id > ? ORDER BY change_id"  # noqa: S608 - names of the catalogue
         return database.execute(query, (since or 0,))
-    query = f"SELECT * FROM {source.name}"  # noqa: S608 - a name from the schema
-    if source.kind == "table" and since is not None:
+    query = f"SELECT {columns} FROM {relation.name}"  # noqa: S608 - the same
+    if relation.kind == "view":
+        return database.execute(query)
+    if since is not None:
         return database.execute(f"{query} WHERE change_id > ? ORDER BY change_id", (since,))
-    return database.execute(f"{query} ORDER BY {', '.join(source.key)}" if source.key else query)
+    return database.execute(f"{query} ORDER BY {', '.join(relation.key)}")
 
 
 def read_change_id(database: sqlite3.Connection) -> int:
@@ -64,13 +37,11 @@ def read_change_id(database: sqlite3.Connection) -> int:
 class ChangedRows:
     """A connection that looks at the database whenever it is asked to; fulfils publish's interface of that name."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, tables: Sequence[Relation]) -> None:
         """Raises DatabaseError, NoDatabaseError."""
         self._path = path
         self._database = open_reader(path)
-        self._sources = {
-            one.name: one for one in read_relations(self._database, deletions=False) if one.kind == "table"
-        }
+        self._tables = [table.name for table in tables]
 
     def read_version(self) -> int:
         """A number that is another after every commit of another connection; raises StoreTroubleError."""
@@ -83,7 +54,7 @@ class ChangedRows:
         with self._translating():
             try:
                 self._database.execute("BEGIN")
-                yield DatabaseSnapshot(self._database, self._sources)
+                yield DatabaseSnapshot(self._database, self._tables)
             finally:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
@@ -103,9 +74,9 @@ class ChangedRows:
 class DatabaseSnapshot:
     """The database at one instant."""
 
-    def __init__(self, database: sqlite3.Connection, sources: dict[str, PublicRelation]) -> None:
+    def __init__(self, database: sqlite3.Connection, tables: list[str]) -> None:
         self._database = database
-        self._sources = sources
+        self._tables = tables
         self.newest = read_change_id(database)
 
     def read_identity(self) -> str:
@@ -123,7 +94,7 @@ class DatabaseSnapshot:
     def find_end(self, place: int, end: int, rows: int) -> int:
         """The last change of a batch from behind `place` to `end` at most, with some `rows` of each table at most."""
         behind = "WHERE change_id > :place ORDER BY change_id LIMIT 1 OFFSET :rows"
-        names = (*self._sources, "_deletions")
+        names = (*self._tables, "_deletions")
         looks = (f"SELECT (SELECT change_id FROM {name} {behind}) AS c" for name in names)  # noqa: S608 - names from the schema
         query = f"SELECT min(c) FROM ({' UNION ALL '.join(looks)})"  # noqa: S608 - the same
         found = self._database.execute(query, {"place": place, "rows": rows}).fetchone()[0]
@@ -133,7 +104,7 @@ class DatabaseSnapshot:
         """The tables in which anything was changed behind `place`."""
         looks = (
             f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {name} WHERE change_id > :place)"  # noqa: S608 - names from the schema
-            for name in self._sources
+            for name in self._tables
         )
         return {row[0] for row in self._database.execute(" UNION ALL ".join(looks), {"place": place})}
 
@@ -143,14 +114,14 @@ class DatabaseSnapshot:
         """The rows that were last changed behind the span's first change and up to its last."""
         # The plus keeps SQLite from looking for all rows of the account.
         query = (
-            f"SELECT {self._list(table, columns)} FROM {table} WHERE change_id > ? AND change_id <= ?"  # noqa: S608 - names from the schema
+            f"SELECT {', '.join(columns)} FROM {table} WHERE change_id > ? AND change_id <= ?"  # noqa: S608 - names from the schema
             " AND +account IN (SELECT value FROM json_each(?))"
         )
         return self._database.execute(query, (*span, json.dumps(list(accounts))))
 
     def read_keys(self, table: str, columns: Sequence[str], accounts: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """These columns of every row."""
-        query = f"SELECT {self._list(table, columns)} FROM {table} WHERE account IN (SELECT value FROM json_each(?))"  # noqa: S608 - the same
+        query = f"SELECT {', '.join(columns)} FROM {table} WHERE account IN (SELECT value FROM json_each(?))"  # noqa: S608 - the same
         return self._database.execute(query, (json.dumps(list(accounts)),))
 
     def read_deletions(self, span: tuple[int, int]) -> Iterator[tuple[str, list[Any]]]:
@@ -158,12 +129,6 @@ class DatabaseSnapshot:
         query = 'SELECT table_name, "key" FROM _deletions WHERE change_id > ? AND change_id <= ? ORDER BY table_name'
         for table, key in self._database.execute(query, span):
             yield table, json.loads(key)
-
-    def _list(self, table: str, columns: Sequence[str]) -> str:
-        known = {name for name, _ in self._sources[table].columns} if table in self._sources else set()
-        if strange := sorted(set(columns) - known):
-            raise DatabaseError(f"the table {table} has no column {', '.join(strange)}; update syncd")
-        return ", ".join(columns)
 
 
 # How far the database is published into which targets; written by the lock's holder, like a consumer's place.

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from syncd.core.sources import SOURCES
 from syncd.core.times import elapsed
 from syncd.errors import StoreTroubleError
+from syncd.files import companion
 from syncd.store.database import Connection, Database, Row, open_reader
 from syncd.store.published import read_targets
 
@@ -221,8 +223,10 @@ def read_outbox(database: Database, account: str | None, limit: int | None) -> t
     words = {"account": account, "limit": -1 if limit is None else limit}
     rows = database.execute(
         "SELECT o.id, o.account, o.conversation_id, o.state, o.content, o.created_at, o.expires_at, o.attempted_at,"
-        " o.message_id, o.error, coalesce(i.title, i.candidate_name, i.job_title) AS conversation"
-        " FROM outbox AS o LEFT JOIN inbox AS i ON i.account = o.account AND i.conversation_id = o.conversation_id"
+        " o.message_id, o.error, coalesce(i.title, i.candidate_name, i.job_title) AS conversation,"
+        " coalesce(o.content, m.content) AS text"
+        " FROM outbox AS o LEFT JOIN messages AS m ON m.account = o.account AND m.id = o.message_id"
+        " LEFT JOIN inbox AS i ON i.account = o.account AND i.conversation_id = o.conversation_id"
         " WHERE :account IS NULL OR o.account = :account ORDER BY o.id DESC LIMIT :limit",
         words,
     ).fetchall()
@@ -251,8 +255,8 @@ def read_proposal_holders(database: Database, proposal_id: str) -> list[str]:
 
 def read_writable_accounts(database: Database) -> list[str]:
     """The accounts whose source takes messages."""
-    query = "SELECT account FROM accounts WHERE removed_at IS NULL AND source = 'opentrain' ORDER BY account"
-    return [row["account"] for row in database.execute(query)]
+    query = "SELECT account, source FROM accounts WHERE removed_at IS NULL ORDER BY account"
+    return [row["account"] for row in database.execute(query) if SOURCES[row["source"]].takes_messages]
 
 
 def read_proposal_ids(database: Database, beginning: str, limit: int) -> list[tuple[str, str]]:
@@ -322,7 +326,7 @@ def read_target_figures(path: Path) -> list[dict[str, Any]]:
 
 def measure_files(path: Path) -> tuple[int, int]:
     """Bytes of the database file and of its write-ahead log; 0 where there is none."""
-    return _size(path), _size(path.with_name(f"{path.name}-wal"))
+    return _size(path), _size(companion(path, "-wal"))
 
 
 def _size(path: Path) -> int:

@@ -27,13 +27,24 @@ from syncd.core.account import (
 )
 from syncd.core.conversation import (
     plan_check,
+    plan_claim_due,
     plan_conversation_failed,
     plan_conversation_gone,
     plan_dead_cursor,
     plan_page,
 )
 from syncd.core.deletions import plan_overdue, plan_reconcile_begun, plan_suspects_settled
-from syncd.core.listing import plan_entries, plan_feed, plan_list_walked, plan_unread
+from syncd.core.listing import (
+    plan_entries,
+    plan_feed,
+    plan_jobs,
+    plan_list_walked,
+    plan_listing_failed,
+    plan_listing_proved,
+    plan_listings_due,
+    plan_proposals_listed,
+    plan_unread,
+)
 from syncd.core.model import Conversation, Instant, Outgoing
 from syncd.core.observations import HeldAccount, Observation, PageRead
 from syncd.core.outbox import Answered, Attempted, Found, Looked, Ordered, Queued, Unanswered
@@ -50,6 +61,7 @@ from syncd.store.load import (
     listed,
     load_account,
     load_backlog,
+    load_claim,
     load_conversation,
     load_entries,
     load_jobs,
@@ -57,7 +69,9 @@ from syncd.store.load import (
     load_met,
     load_named,
     load_proposal,
+    load_proposals,
     load_suspects,
+    load_task,
     load_turn,
     load_unread,
     load_unreadable,
@@ -111,12 +125,15 @@ def refuse_job(job: WriterJob, error: Exception) -> None:
 
 _DUE = """
 SELECT kind, subject_id FROM (
-  SELECT kind, subject_id, due_at FROM _owed WHERE account = :account
+  SELECT kind, subject_id, due_at, :failing AND EXISTS (
+    SELECT 1 FROM failures f
+    WHERE f.account = o.account AND f.kind = o.kind AND f.subject_id = o.subject_id) AS fails
+  FROM _owed o WHERE account = :account
   UNION ALL
-  SELECT 'listing', u.listing, min(f.next_try_at) FROM _unreadable u
+  SELECT 'listing', u.listing, min(f.next_try_at), :failing FROM _unreadable u
   JOIN failures f ON f.account = u.account AND f.kind = u.kind AND f.subject_id = u.subject_id
   WHERE u.account = :account GROUP BY u.listing)
-WHERE (due_at <= :now OR due_at > :latest) AND kind IN (SELECT value FROM json_each(:kinds)) ORDER BY due_at
+WHERE (due_at <= :now OR due_at > :latest OR fails) AND kind IN (SELECT value FROM json_each(:kinds)) ORDER BY due_at
 """
 """What lies further ahead than anything is ever put off was put there by a clock that was wrong."""
 
@@ -132,11 +149,20 @@ class Questions(ABC):
         """The account as it is now."""
         return cast("HeldAccount", await self.read(lambda connection: load_account(connection, account, 0)))
 
-    async def fetch_due(self, account: str, now: Instant, kinds: Sequence[str]) -> list[tuple[str, str]]:
-        """Kind and subject of all of these kinds that is owed and due, oldest first."""
-        words = {"account": account, "now": now, "latest": after(now, LONGEST_BACKOFF_SECONDS), "kinds": listed(kinds)}
+    async def fetch_due(
+        self, account: str, now: Instant, kinds: Sequence[str], *, failing: bool = False
+    ) -> list[tuple[str, str]]:
+        """Kind and subject of all of these kinds that is due, oldest first; `failing`: or fails, due or not."""
+        latest = after(now, LONGEST_BACKOFF_SECONDS)
+        words = {"account": account, "now": now, "latest": latest, "kinds": listed(kinds), "failing": failing}
         found = await self.read(lambda connection: connection.execute(_DUE, words).fetchall())
         return [(kind, subject_id) for kind, subject_id in found]
+
+    async def fetch_failures(self, account: str) -> dict[tuple[str, str], Instant]:
+        """When each thing that fails is tried again, by kind and subject."""
+        sql = "SELECT kind, subject_id, next_try_at FROM failures WHERE account = ?"
+        found = await self.read(lambda connection: connection.execute(sql, (account,)).fetchall())
+        return {(kind, subject_id): next_try_at for kind, subject_id, next_try_at in found}
 
     async def fetch_backlog(self, account: str) -> Backlog:
         """What stands between the account and the end of a comparison."""
@@ -223,10 +249,15 @@ def _of_conversation(planner: Callable[[Any, Any], Plan], ids: Callable[[Any], l
     return plan
 
 
+_LISTS = frozenset({"conversations", "jobs", "proposals"})
+
+
 def _plan_failed(tx: Transaction, o: seen.Failed) -> Plan:
     if o.kind == "conversation":
         checkpoint = load_conversation(tx.connection, o.account, tx.before, o.subject_id, [])
         return plan_conversation_failed(checkpoint, o)
+    if o.kind in _LISTS:
+        return plan_listing_failed(load_task(tx.connection, o.account, o.kind, o.subject_id), o)
     return proposals.plan_subject_failed(load_proposal(tx.connection, o.account, o.kind, o.subject_id, None), o)
 
 
@@ -254,10 +285,13 @@ _PLANNERS: dict[type[seen.Observation], Planner] = {
     seen.RunBegun: _of_account(plan_run_begun),
     seen.RunEnded: _of_account(plan_run_ended),
     seen.ListWalked: lambda tx, o: plan_list_walked(load_listing(tx.connection, o.account, o.listed), o),
-    seen.ReconcileBegun: _of_account(plan_reconcile_begun),
+    seen.ReconcileBegun: lambda tx, o: plan_reconcile_begun(load_proposals(tx.connection, o.account), o),
+    seen.ListingsDue: lambda tx, o: plan_listings_due(load_task(tx.connection, o.account, "jobs", "mine"), o),
+    seen.ListingProved: lambda tx, o: plan_listing_proved(load_task(tx.connection, o.account, o.kind, o.subject_id), o),
     seen.Entries: lambda tx, o: plan_entries(load_entries(tx.connection, o.account, o.entries), o),
     seen.UnreadList: lambda tx, o: plan_unread(load_unread(tx.connection, o.account, o.entries), o),
     seen.FeedRead: _plan_feed,
+    seen.ClaimDue: lambda tx, o: plan_claim_due(load_claim(tx.connection, o.account, o.message_id), o),
     seen.CheckDue: _of_conversation(plan_check),
     seen.PageRead: _of_conversation(plan_page, lambda o: [message.id for message in o.page.messages]),
     seen.CursorDied: _of_conversation(plan_dead_cursor),
@@ -273,11 +307,9 @@ _PLANNERS: dict[type[seen.Observation], Planner] = {
     seen.InterviewMissing: lambda tx, o: proposals.plan_interview_missing(
         load_proposal(tx.connection, o.account, "interview", o.proposal_id, None), o
     ),
-    seen.JobsRead: lambda tx, o: proposals.plan_jobs(
-        load_jobs(tx.connection, o.account, [job.id for job in o.jobs]), o
-    ),
+    seen.JobsRead: lambda tx, o: plan_jobs(load_jobs(tx.connection, o.account, [job.id for job in o.jobs]), o),
     seen.SuspectsSettled: lambda tx, o: plan_suspects_settled(load_suspects(tx.connection, o.account), o),
-    seen.ProposalsListed: lambda _, o: proposals.plan_proposals_listed(o),
+    seen.ProposalsListed: lambda _, o: plan_proposals_listed(o),
     seen.ListingDue: _of_account(plan_listing_due),
     seen.Overdue: lambda tx, o: plan_overdue(load_turn(tx.connection, o.account, o.conversation_id), o),
 }

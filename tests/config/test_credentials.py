@@ -8,7 +8,6 @@ import pytest
 from syncd.config.credentials import (
     Secret,
     UnavailableError,
-    describe_token_source,
     read_command,
     resolve_headers,
     resolve_password,
@@ -100,8 +99,8 @@ def test_no_token_at_all_names_the_four_ways(home: Path) -> None:
     ("keys", "part"),
     [
         ({"token_env": "T"}, "environment variable T is not set"),
-        ({"token_file": "/nonexistent/token"}, "there is no file /nonexistent/token"),
-        ({"token_credential": "token"}, "add LoadCredential=token:/path to the unit"),
+        ({"token_file": "/nonexistent/token"}, "there is no file where token_file points"),
+        ({"token_credential": "token"}, "add LoadCredential=, with the name that token_credential has, to the unit"),
     ],
 )
 def test_a_place_with_nothing_is_missing(keys: dict[str, str], part: str) -> None:
@@ -134,14 +133,14 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     """Bytes that are no UTF-8, and a directory, are errors that name the place."""
     file = tmp_path / "token"
     file.write_bytes(b"\xff\xfe")
-    assert f"the file {file} is no text" in str(_refused(_account(token_file=str(file)), {}))
-    assert "can't be read (Is a directory)" in str(_refused(_account(token_file=str(tmp_path)), {}))
+    assert "the file that token_file names is no text" in str(_refused(_account(token_file=str(file)), {}))
+    assert "what token_file names is no regular file" in str(_refused(_account(token_file=str(tmp_path)), {}))
 
 
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (["/nonexistent/pass"], "the command /nonexistent/pass can't be run"),
+        (["/nonexistent/pass"], "the command of token_command can't be run"),
         (["sh", "-c", "echo s3cr3t; echo s3cr3t >&2; exit 3"], "the command sh ended with 3"),
         (["true"], "the token is empty"),
         (["printf", "\\nx"], "the token is empty"),
@@ -154,7 +153,7 @@ def test_a_failing_command_is_named(words: list[str], part: str) -> None:
 
 def test_no_shell_runs_a_command() -> None:
     """The words of a command reach it as they are."""
-    assert read_command(("printf", "%s", "$HOME;x"), {"PATH": os.environ["PATH"]}) == "$HOME;x"
+    assert read_command(("printf", "%s", "$HOME;x"), {"PATH": os.environ["PATH"]}, "key") == "$HOME;x"
 
 
 def test_a_command_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
@@ -163,7 +162,12 @@ def test_a_command_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     with pytest.raises(UnavailableError, match=r"took longer than 0\.5 s"):
-        read_command(("sh", "-c", f"exec 3>{pipe}; echo up >&3; sleep 30 & sleep 30"), dict(os.environ), seconds=0.5)
+        read_command(
+            ("sh", "-c", f"exec 3>{pipe}; echo up >&3; sleep 30 & sleep 30"),
+            dict(os.environ),
+            "token_command",
+            seconds=0.5,
+        )
     assert os.read(reader, 10) == b"up\n"
     os.set_blocking(reader, True)
     assert select.select([reader], [], [], 10)[0] == [reader]  # the end of the pipe, once no child is left
@@ -175,7 +179,6 @@ def test_an_openats_account_needs_no_token() -> None:
     """Without a token key an OpenATS account has no token, whatever OT_API_TOKEN says."""
     account = OpenATSAccount(name="ats", source="openats")
     assert resolve_token(account, {"OT_API_TOKEN": "t"}) is None
-    assert describe_token_source(account) == "none"
     assert not wants_token(account)
     assert wants_token(_account())
 
@@ -186,7 +189,7 @@ def test_headers_are_read_from_where_they_point(tmp_path: Path) -> None:
     headers = {"X-A": "env:A", "X-B": f"file:{tmp_path / 'key'}"}
     account = OpenATSAccount(name="ats", source="openats", headers=headers)
     assert resolve_headers(account, {"A": "1"}) == {"X-A": Secret("1"), "X-B": Secret("two words")}
-    with pytest.raises(AuthError, match="account ats: header X-A: the environment variable A is not set"):
+    with pytest.raises(AuthError, match="header X-A: the environment variable A is not set"):
         resolve_headers(account, {})
     with pytest.raises(AuthError, match="a header can't carry"):
         resolve_headers(account, {"A": "é"})
@@ -206,18 +209,3 @@ def test_a_secret_does_not_show_itself() -> None:
     secret = Secret(TOKEN)
     assert "s3cr3t" not in f"{secret} {secret!r} {[secret]}"
     assert secret.reveal() == TOKEN
-
-
-@pytest.mark.parametrize(
-    ("keys", "words"),
-    [
-        ({"token_env": "T"}, "environment variable T"),
-        ({"token_file": "/t"}, "file /t"),
-        ({"token_command": ["pass", "x"]}, "command pass"),
-        ({"token_credential": "c"}, "systemd credential c"),
-        ({}, "OT_API_TOKEN or OPENTRAIN_API_TOKEN, or the official tool's credentials file"),
-    ],
-)
-def test_where_a_token_comes_from_is_told(keys: dict[str, object], words: str) -> None:
-    """The place of a token is described without the token."""
-    assert describe_token_source(_account(**keys)) == words

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
+import aiohttp
 
 from syncd import logs
 
@@ -101,16 +101,16 @@ def watch_sql(boundaries: Boundaries) -> None:
 
 def watch_requests(boundaries: Boundaries) -> None:
     """Every request, from before it is sent to after its whole answer was read."""
-    stream = httpx.AsyncClient.stream
+    request = aiohttp.ClientSession.request
 
     @asynccontextmanager
-    async def watched(self: httpx.AsyncClient, *arguments: Any, **named: Any) -> AsyncIterator[httpx.Response]:
+    async def watched(self: aiohttp.ClientSession, *arguments: Any, **named: Any) -> AsyncIterator[Any]:
         boundaries.meet("request before")
-        async with stream(self, *arguments, **named) as response:
+        async with request(self, *arguments, **named) as response:
             yield response
         boundaries.meet("request after")
 
-    httpx.AsyncClient.stream = watched  # type: ignore[method-assign]  # the point of it
+    aiohttp.ClientSession.request = watched  # type: ignore[assignment,method-assign]  # the point of it
 
 
 def watch_files(boundaries: Boundaries) -> None:

@@ -1,28 +1,21 @@
-"""The matrix that all crash tests share, and its table at the end of the run."""
+"""What all crash tests of a process share."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
-from crash.matrix import Matrix, Tally, render_table
+from crash.lane import Lane
+from crash.matrix import SHARES
 
-_TALLIES = pytest.StashKey[list[Tally]]()
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One short share a scenario, or as many shares as make the whole."""
+    if "share" in metafunc.fixturenames:
+        metafunc.parametrize("share", range(SHARES if metafunc.config.getoption("--whole") else 1))
 
 
 @pytest.fixture(scope="session")
-def matrix(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, *, whole: bool) -> Iterator[Matrix]:
-    """Lanes enough to keep every core busy while others wait."""
-    lanes = 2 * (os.cpu_count() or 1) if whole else 2
-    with Matrix(tmp_path_factory.mktemp("m"), lanes) as running:
-        pytestconfig.stash[_TALLIES] = running.tallies
+def lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lane]:
+    """Where the trials of this process run, one after the other."""
+    with Lane(tmp_path_factory.mktemp("m")) as running:
         yield running
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the table."""
-    tallies = config.stash.get(_TALLIES, [])
-    if tallies:
-        terminalreporter.section("crash matrix")
-        for line in render_table(tallies):
-            terminalreporter.write_line(line)

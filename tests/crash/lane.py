@@ -99,7 +99,7 @@ class Trial:
 
 
 class Lane:
-    """Runs trials one at a time; a matrix has several lanes side by side."""
+    """Runs trials one at a time; several lanes may run side by side."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

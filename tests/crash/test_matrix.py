@@ -11,16 +11,21 @@ such then. `retry_at` not stored: caught by the 429 wait, whose restart then sen
 
 import pytest
 
-from crash.matrix import Matrix
+from crash.lane import Lane
+from crash.matrix import run_share
 from crash.scenes import SCENES, Scene
+from tally import AddRow
+
+pytestmark = pytest.mark.slow
 
 _FEWEST_BOUNDARIES = 200
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
-def test_kill_at_every_boundary(matrix: Matrix, scene: Scene, *, whole: bool) -> None:
+def test_kill_at_every_boundary(lane: Lane, scene: Scene, share: int, stride: int | None, add_row: AddRow) -> None:
     """After a kill and a restart the mirror is the server's truth, and each event was told, and told once."""
-    tally = matrix.run(scene, whole=whole)
+    tally = run_share(lane, scene, share, stride)
+    add_row("crash matrix", scene.name, tally.counts)
     assert not tally.describe_harm()
     assert tally.boundaries >= _FEWEST_BOUNDARIES
-    assert tally.killed >= 0.9 * len(tally.trials)
+    assert tally.killed >= len(tally.trials) / 2  # how often a run polls before it is quiet is the machine's affair

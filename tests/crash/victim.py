@@ -21,7 +21,7 @@ from crash.boundaries import Boundaries, connect, watch_files, watch_log, watch_
 from syncd import app
 from syncd.cli import main as cli
 from syncd.core.times import render_time
-from syncd.sources import slots
+from syncd.sources import http
 from syncd.store import migrate
 from syncd.store.migrate import Migration, load_migrations
 
@@ -117,7 +117,7 @@ def load_what_it_loaded(order: dict[str, Any]) -> bool:
     for name in file.read_text(encoding="utf-8").split("\n"):
         with suppress(ImportError):
             importlib.import_module(name)
-    slots._trust()
+    http.load_trust()
     return True
 
 

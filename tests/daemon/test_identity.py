@@ -29,7 +29,7 @@ def test_another_ones_token_changes_nothing(home: Home, sim: Simulator) -> None:
     message_id = sim.world.add_message(sim.world.longest(), "Nobody but me should ever read this.")
     ended = home.run("sync")
     assert ended.code == 77
-    assert "syncd accept acme" in ended.err.splitlines()[-1]
+    assert "syncd accept acme" in ended.err
     assert home.states() == {"acme": "wrong_account", "beta": "ok"}
     assert home.rows("SELECT account FROM messages WHERE id = ?", message_id) == [{"account": "beta"}]
     assert home.run("accept", "acme").code == 0

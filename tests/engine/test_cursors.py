@@ -71,7 +71,7 @@ async def test_cursors_that_always_die(rig: Rig, long: str) -> None:
     rig.sim.faults.dead_cursor(conversation=long, times=None)
     await rig.poll()
     assert rig.failures()["conversation", long]["reason"] == "cursor_expired"
-    assert rig.sim.requests.count(conversation=long) <= 6
+    assert rig.sim.requests.count(conversation=long) <= 7
     assert rig.account()["state"] == "ok"
     rig.sim.faults.clear()
     await rig.poll(after=120)

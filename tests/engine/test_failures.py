@@ -296,3 +296,26 @@ async def test_an_unread_list_that_fails_leaves_the_poll_good(rig: Rig) -> None:
     await rig.poll()
     assert rig.scalar("SELECT unread_count FROM conversations WHERE id = ?", id_) == 0
     assert [event for event, _ in rig.log if event.startswith("unread.")] == ["unread.failed", "unread.recovered"]
+
+
+@pytest.mark.parametrize("fault", ["truncate", "html", "cut_json", "empty_object"])
+@pytest.mark.parametrize("what", ["conversation", "proposal", "interview", "jobs", "proposals"])
+async def test_a_person_tries_all_failures_at_once(rig: Rig, fault: str, what: str) -> None:
+    """A manual pass tries everything in `failures`, whatever its next try; an ordinary poll waits for that."""
+    world = rig.sim.world
+    proposal = next(iter(world.proposals))
+    world.interview_appears(proposal)
+    path = {"proposal": f"^/proposals/{proposal}$", "interview": "/interview$", "jobs": "^/jobs/mine"}.get(what)
+    match = {"conversation": world.longest()} if what == "conversation" else {"path": path or "^/jobs/[^/]*/proposals"}
+    rig.change(every_proposal=True)
+    getattr(rig.sim.faults, fault)(times=None, **match)
+    await rig.poll()
+    assert {kind for kind, _ in rig.failures()} == {what}
+    await rig.poll(manual=True)
+    assert {row["tries"] for row in rig.failures().values()} == {2}
+    rig.sim.faults.clear()
+    await rig.poll()
+    assert {kind for kind, _ in rig.failures()} == {what}
+    await rig.poll(manual=True)
+    assert rig.failures() == {}
+    assert rig.differences() == []

@@ -44,7 +44,7 @@ async def settle(rig: Rig) -> None:
 class TestUnchanged:
     """An inbox in which nothing happens."""
 
-    @pytest.fixture(params=[50, 5000])
+    @pytest.fixture(params=[50, 500, pytest.param(5000, marks=pytest.mark.whole)])
     def world(self, request: pytest.FixtureRequest, clock: SteeredClock) -> World:
         """So many conversations, up to a hundred of them unread."""
         world = World(clock, seed=3)

@@ -48,7 +48,7 @@ class TestTheListsSecondWalk:
             waited.append(len(await asyncio.to_thread(partial(rig.sim.requests.wait_for, 2, listing=True))))
             await exchange.deliver(await exchange.ask())
 
-        rig.sim.faults.add("hold", hold, direction="newer")
+        rig.sim.faults.add("hold", hold, path="^/messages", listing=False)
         outcome = await rig.poll()
         assert (waited, outcome.trouble, rig.differences()) == ([2], None, [])
 

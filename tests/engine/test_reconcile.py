@@ -245,3 +245,87 @@ async def test_read_while_much_is_owed(rig: Rig) -> None:
     assert len(rig.events("conversation.read")) == 1
     assert rig.scalar("SELECT COUNT(*) FROM _owed WHERE kind = 'conversation'") == 0
     assert rig.scalar("SELECT unread_count FROM conversations WHERE id = ?", id_) == 0
+
+
+class TestProposals:
+    """A comparison asks for every proposal that is held, however it was found."""
+
+    @pytest.fixture
+    def world(self, clock: SteeredClock) -> World:
+        """Two threads, and proposals to whose candidates nobody ever wrote."""
+        made = settled_world(clock, (3, 3))
+        for _ in range(4):
+            made.new_proposal()
+        clock.advance(3600)
+        return made
+
+    async def change(self, rig: Rig, ids: list[str]) -> None:
+        """An interview appears, one is replaced, another bid is made, and a person leaves."""
+        world = rig.sim.world
+        world.interview_appears(ids[0])
+        world.interview_appears(ids[1], messages=[{"id": "t", "role": "candidate", "content": "Anew.", "sentAt": None}])
+        world.proposals[ids[2]].bid = {"amountUsd": 99, "unit": "HOUR", "labelerHourlyRateUsd": 1.0}
+        world.erase_candidate(world.proposals[ids[3]].candidate.id)
+        await rig.poll(full=True)
+        await rig.poll(full=True, after=3700)
+        world.erase_candidate(world.proposals[ids[3]].candidate.id)
+
+    def is_whole(self, rig: Rig, erased: str) -> None:
+        """Every proposal, interview and candidate is as the server says, and the person who left is scrubbed."""
+        assert rig.differences() == []
+        assert rig.scalar("SELECT erased_at FROM candidates WHERE id = ?", erased) is not None
+
+    async def test_that_nobody_wrote_to(self, rig: Rig) -> None:
+        """What changed at a proposal without a conversation is found."""
+        rig.change(every_proposal=True)
+        ids = [id_ for id_, proposal in rig.sim.world.proposals.items() if proposal.conversation_id is None]
+        rig.sim.world.interview_appears(ids[1])
+        await rig.poll()
+        await self.change(rig, ids)
+        self.is_whole(rig, rig.sim.world.proposals[ids[3]].candidate.id)
+
+    async def test_whose_conversation_is_gone(self, rig: Rig) -> None:
+        """The same where the conversation was there once."""
+        world = rig.sim.world
+        ids = [id_ for id_, proposal in world.proposals.items() if proposal.conversation_id is None]
+        for id_ in ids:
+            world.add_message(world.open_proposal_thread(id_), "Hello.")
+        world.interview_appears(ids[1])
+        await rig.poll()
+        for id_ in ids:
+            world.leave_conversation(str(world.proposals[id_].conversation_id))
+        await rig.poll(full=True)
+        await rig.poll(after=700)
+        rig.clock.advance(10 * 86_400)
+        await rig.quiet()
+        await self.change(rig, ids)
+        self.is_whole(rig, world.proposals[ids[3]].candidate.id)
+
+
+class TestLossBesideWhatIsGone:
+    """What is gone already is no measure."""
+
+    @pytest.fixture
+    def world(self, clock: SteeredClock) -> World:
+        """A long thread, and a short one."""
+        return settled_world(clock, (400, 60))
+
+    async def test_a_loss_is_measured_against_what_is_visible(self, rig: Rig) -> None:
+        """A third of the messages that can be seen is a large loss, however many lie in conversations that are gone."""
+        await rig.poll()
+        world = rig.sim.world
+        long = world.longest()
+        world.leave_conversation(long)
+        world.touch(long)
+        await rig.poll(full=True)
+        await rig.quiet()
+        await rig.poll(full=True, after=700)
+        assert len(rig.events("conversation.gone")) == 1
+        short = next(id_ for id_ in world.conversations if id_ != long)
+        for message in world.truth()["messages"][short][:20]:
+            world.delete_message(short, message["id"])
+        await rig.poll(full=True)
+        assert gone(rig) == 0
+        await rig.poll(after=700)
+        assert gone(rig) == 20
+        assert rig.differences() == []

@@ -164,11 +164,12 @@ def test_an_export_that_fails_leaves_no_manifest(run: Run, tmp_path: Path) -> No
     """When a file can't be written, the folder has no manifest, not even that of the export before."""
     folder = tmp_path / "out"
     assert run("export", folder, "--format", "csv").code == 0
-    (folder / "messages.csv").unlink()
-    (folder / "messages.csv").mkdir()
+    (folder / ".messages.csv.syncd-new").mkdir()
     ended = run("export", folder, "--format", "csv")
     assert (ended.code, ended.err.count("\n")) == (1, 1)
     assert not (folder / "manifest.json").exists()
+    (folder / ".messages.csv.syncd-new").rmdir()
+    assert run("export", folder, "--format", "csv").code == 0
     assert not list(folder.glob(".*"))
 
 

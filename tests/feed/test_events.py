@@ -174,3 +174,21 @@ def test_words_that_make_no_sense_together(run: Run, events: World, words: list[
     """Wrong combinations end with 2 and one line."""
     ended = run("events", *words)
     assert (ended.code, ended.err.count("\n"), events.path.exists()) == (2, 1, True)
+
+
+@pytest.mark.parametrize("words", [["--kind", "nope"], ["--kind", "message.new", "--kind", "message.New"]])
+def test_an_unknown_kind_is_wrong_usage(run: Run, events: World, words: list[str]) -> None:
+    """A kind that no event has ends with 2 and names those there are; a near miss is pointed out."""
+    ended = run("events", *words, "--exec", "false") if len(words) == 2 else run("events", *words)
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert ("did you mean message.new?" if len(words) > 2 else "message.new, ") in ended.err
+    assert events.fetch("SELECT * FROM _consumers") == []
+
+
+def test_several_kinds_add_up(run: Run, events: World) -> None:
+    """Every kind that was asked for comes, in the order of the feed, and no other."""
+    events.add_event("proposal.new", proposal_id="p1")
+    words = ["--kind", "conversation.unread", "--kind", "proposal.new"]
+    assert ids(run("events", *words).lines) == [2, 4, 6]
+    assert ids(run("events", *words, "--consumer", "crm").lines) == [6]
+    assert ids(run("events", "--kind", "message.new", "--kind", "message.new").lines) == [1, 3, 5]

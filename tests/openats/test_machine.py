@@ -6,13 +6,17 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from effort import examples
 from rig import SteeredClock
 from syncd.simulator import Simulator, Team, World
 from team_rig import TeamRig
+
+pytestmark = pytest.mark.slow
 
 CHATS = st.sampled_from([("job", 1), ("job", 2), ("candidate", 1), ("candidate", 2)])
 PICK = st.integers(0, 30)
@@ -187,7 +191,7 @@ class TeamMachine(RuleBasedStateMachine):
 
 TestTeamMachine = TeamMachine.TestCase
 TestTeamMachine.settings = settings(
-    max_examples=15,
+    max_examples=examples(10),
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from syncd.core.model import Wanted
-from syncd.sources.http import Manners
+from syncd.sources.http import Limits
 from team_rig import TeamRig
 
 pytestmark = pytest.mark.anyio
@@ -98,7 +98,7 @@ async def test_a_round_without_a_chat_ends_no_outage(rig: TeamRig) -> None:
 async def test_a_stalled_server_does_not_hang_the_poll(rig: TeamRig) -> None:
     """Requests that are never answered end the poll by their time-out, as an outage."""
     await rig.poll()
-    rig.manners = Manners(attempts=1, read_timeout=0.2, deadline=0.3)
+    rig.manners = Limits(attempts=1, read_timeout=0.2, deadline=0.3)
     await rig.restart()
     rig.sim.faults.stall(path="^/api/", times=None)
     outcome = await rig.poll(after=60)

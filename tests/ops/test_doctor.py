@@ -73,6 +73,23 @@ def test_missing_scopes_are_a_warning(
     assert "jobs:read" in findings["scopes"]["text"]
 
 
+def test_a_server_without_users_is_examined_for_the_ids_that_are_named(
+    place: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of an OpenATS account it says that the server answers, its clock, and which configured ids it does not have."""
+    table = f'[accounts.ats]\nsource = "openats"\nbase_url = "{place.sim.openats_url}"\n'
+    place.config.write_text(f"{table}jobs = [2]\ncandidates = [404]\n", encoding="utf-8")
+    code, findings = examine(place, capfd)
+    assert {check for check, finding in findings.items() if finding["account"] == "ats"} == {
+        *("reachability", "clock", "ids")
+    }
+    assert (code, findings["ids"]["verdict"]) == (1, "problem")
+    assert "no 404" in findings["ids"]["text"]
+    place.config.write_text(f"{table}jobs = [2]\n", encoding="utf-8")
+    code, findings = examine(place, capfd)
+    assert (code, findings["ids"]["verdict"]) == (0, "ok")
+
+
 def test_damage_is_found(place: Any, capfd: pytest.CaptureFixture[str]) -> None:
     """Bytes overwritten in the middle of the file are a problem, with what to do."""
     with place.database.open("r+b") as file:

@@ -3,17 +3,22 @@
 import json
 import os
 import pty
+import re
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from homes import Ended, Home
+from syncd.core.times import render_time, seconds_between
 from syncd.simulator import Simulator, World
 
 
@@ -119,14 +124,25 @@ def test_refusal_and_retry(home: Home, sim: Simulator) -> None:
 
 
 def test_later_without_a_daemon(home: Home, sim: Simulator) -> None:
-    """What is queued for later leaves with the next sync, unless it is cancelled."""
+    """What is queued for later leaves with the first sync after its instant, unless it is cancelled."""
     for text in ("one", "two"):
         ended = home.run("send", conversation(sim), text, "--later")
         assert (ended.code, "is queued" in ended.err) == (0, True)
     assert home.run("outbox", "cancel", "2").code == 0
+    assert home.run("sync").code == 0
     assert arrived(sim) == {}
+    let_leave(home, seconds=0)
     assert home.run("sync").code == 0
     assert arrived(sim) == {"one": 1}
+
+
+def let_leave(home: Home, *, seconds: float) -> None:
+    """Have what is queued for later leave in so many seconds, instead of a minute."""
+    with closing(sqlite3.connect(home.db)) as database:
+        database.execute(
+            "UPDATE _outbox SET leaves_at = ?", (render_time(datetime.now(UTC) + timedelta(seconds=seconds)),)
+        )
+        database.commit()
 
 
 def test_no_database(tmp_path: Path) -> None:
@@ -167,10 +183,8 @@ def test_a_daemon_sends(home: Home, sim: Simulator) -> None:
     assert (ended.code, ended.out) == (0, "1\n")
     assert daemon.wait_for("outbox.sent")["outbox_id"] == 1
     assert daemon.wait_for("message.new")["is_from_viewer"] is True
-    assert home.run("send", conversation(sim), "Later.", "--later").code == 0
-    daemon.wait_for("outbox.sent", outbox_id=2)
     assert daemon.stop()[0] == 0
-    assert arrived(sim) == {"Yes.": 1, "Later.": 1}
+    assert arrived(sim) == {"Yes.": 1}
 
 
 def test_a_killed_daemon(home: Home, sim: Simulator) -> None:
@@ -224,7 +238,7 @@ def test_what_is_shown_on_a_terminal(home: Home, sim: Simulator) -> None:
     assert name in shown
 
 
-def on_a_terminal(home: Home, *words: str) -> str:
+def on_a_terminal(home: Home, *words: str, number: int = 1) -> str:
     """What a command writes to a terminal on standard error."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(  # noqa: S603 - our own words
@@ -243,7 +257,7 @@ def on_a_terminal(home: Home, *words: str) -> str:
             break
     os.close(ours)
     out, _ = process.communicate()
-    assert (process.returncode, out) == (0, b"1\n"), shown
+    assert (process.returncode, out) == (0, f"{number}\n".encode()), shown
     return shown.decode()
 
 
@@ -269,3 +283,63 @@ def test_json_of_an_unsettled_one(home: Home, sim: Simulator) -> None:
     assert (ended.code, answer["state"], answer["exit_code"]) == (75, "queued", 75)
     assert answer["retry_at"] > home.value("SELECT created_at FROM outbox")
     assert "it leaves not before" in ended.err
+
+
+def test_a_daemon_sends_later_by_itself(home: Home, sim: Simulator) -> None:
+    """A daemon sends what is for later at its instant, not with its next poll; also one that was started meanwhile."""
+    home.configure({"opentrain": {"base_url": sim.url, "poll_seconds": 3600, "idle_seconds": 3600}})
+    daemon = home.start("run")
+    daemon.wait_for("daemon.started")
+    home.wait_until(lambda: home.states() == {"opentrain": "ok"})
+    ended = home.run("send", conversation(sim), "Later.", "--later")
+    assert (ended.code, ended.out) == (0, "1\n")
+    assert "it leaves at " in ended.err
+    assert "syncd outbox cancel 1" in ended.err
+    assert home.run("sync").code == 0
+    assert arrived(sim) == {}
+    assert home.run("send", conversation(sim), "Never.", "--later").code == 0
+    assert home.run("outbox", "cancel", "2").code == 0
+    assert daemon.stop()[0] == 0
+    let_leave(home, seconds=2)
+    daemon = home.start("run")
+    assert daemon.wait_for("outbox.sent")["outbox_id"] == 1
+    assert daemon.stop()[0] == 0
+    assert arrived(sim) == {"Later.": 1}
+
+
+def test_later_without_a_daemon_says_what_happens(home: Home, sim: Simulator) -> None:
+    """Where no daemon runs, its sender is told which commands send it, and from when on."""
+    ended = home.run("send", conversation(sim), "one", "--later")
+    assert (ended.code, ended.out) == (0, "1\n")
+    assert "no daemon runs" in ended.err
+    assert "syncd sync" in ended.err
+    answer = home.run("send", conversation(sim), "two", "--later", "--json").data
+    assert seconds_between(home.value("SELECT created_at FROM outbox WHERE id = 2"), answer["leaves_at"]) == 60
+
+
+def test_an_answer_of_the_last_minute_is_pointed_out(home: Home, sim: Simulator) -> None:
+    """On a terminal, whoever answers where one of ours has just answered is told so first."""
+    assert "answered here" not in on_a_terminal(home, "send", conversation(sim), "Yes.")
+    again = on_a_terminal(home, "send", conversation(sim), "Yes, indeed.", number=2)
+    assert re.search(r"one of ours answered here \d+ s ago", again), again
+    assert again.index("answered here") < again.index("message 2 is sent")
+
+
+def test_the_outbox_shows_what_was_sent(home: Home, sim: Simulator) -> None:
+    """The table has a sent message's text under Text, which is in the mirror by now, and its id nowhere."""
+    assert home.run("send", conversation(sim), "Yes, I am here.").code == 0
+    listed = home.run("outbox")
+    assert "Yes, I am here." in listed.out
+    assert home.value("SELECT message_id FROM outbox") not in listed.out
+    (row,) = home.run("outbox", "--json").data
+    assert (row["content"], row["message_id"]) == (None, home.value("SELECT message_id FROM outbox"))
+
+
+def test_open_conversation_as_json(home: Home, sim: Simulator) -> None:
+    """--json has what the contract names: whether the conversation was made just now, and whose job it is."""
+    proposal = sim.world.new_proposal()
+    first = home.run("open-conversation", proposal, "--json").data
+    second = home.run("open-conversation", proposal, "--json").data
+    assert (first["created"], second["created"]) == (True, False)
+    assert first["job_id"] == second["job_id"] == sim.world.proposals[proposal].job.id
+    assert first["proposal_id"] == proposal

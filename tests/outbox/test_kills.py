@@ -13,6 +13,8 @@ import pytest
 from crash.lane import Victims
 from syncd.simulator import Simulator, World
 
+pytestmark = pytest.mark.slow
+
 _CONFIG = """\
 [store]
 path = "{database}"

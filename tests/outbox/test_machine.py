@@ -7,17 +7,21 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from effort import examples
 from rig import Rig, SteeredClock
-from syncd.core.outbox import Attempted
+from syncd.core.outbox import LATER_SECONDS, Attempted
 from syncd.errors import UsageError
 from syncd.simulator import Simulator, World
 from writer import Writer
 
 _T = TypeVar("_T")
+
+pytestmark = pytest.mark.slow
 
 TEXTS = st.sampled_from(["ok", " ok ", "Hello", "Grüße"])
 TAKEN = ("lose_reply", "reset_midway", "truncate", "cut_json")
@@ -94,6 +98,7 @@ class Correspondence(RuleBasedStateMachine):
         """Leave the database as such a process does."""
         writer = self.writer
         answer = await writer.send(text, later=True)
+        writer.clock.advance(LATER_SECONDS)
         await writer.rig.store.apply(Attempted(account="acme", now=writer.clock.now(), id=answer["id"]))
         if taken:
             self.sim.world.add_message(writer.conversation_id, text.strip(), from_viewer=True)
@@ -175,7 +180,7 @@ class Correspondence(RuleBasedStateMachine):
 
 
 Correspondence.TestCase.settings = settings(
-    max_examples=12,
+    max_examples=examples(10),
     stateful_step_count=10,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -64,11 +64,11 @@ async def test_the_same_wish_twice_is_one_message(writer: Writer) -> None:
 
 
 async def test_later(writer: Writer) -> None:
-    """A message for later is only queued; the next poll takes it along, and older ones go first."""
+    """A message for later is only queued; the first poll after its minute takes it along, and older ones go first."""
     for text in ("first", "second"):
         assert (await writer.send(text, later=True))["state"] == "queued"
     assert writer.posts() == 0
-    await writer.poll()
+    await writer.poll(after=60)
     assert writer.states() == ["sent", "sent"]
     assert list(writer.arrived()) == ["first", "second"]
 

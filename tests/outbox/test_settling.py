@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from syncd.core.outbox import Attempted
+from syncd.core.outbox import LATER_SECONDS, Attempted
 from writer import Writer
 
 pytestmark = pytest.mark.anyio
@@ -218,6 +218,7 @@ async def test_the_next_process_settles(writer: Writer, taken: bool) -> None:  #
 async def die_while_sending(writer: Writer, *, taken: bool) -> None:
     """Leave a message as a process does that is killed while its request is under way."""
     await writer.send("Hello", later=True)
+    writer.clock.advance(LATER_SECONDS)
     await writer.rig.store.apply(Attempted(account="acme", now=writer.clock.now(), id=1))
     if taken:
         writer.sim.world.add_message(writer.conversation_id, "Hello", from_viewer=True)

@@ -1,22 +1,18 @@
 """One PostgreSQL for the whole run, and a database of its own for each test."""
 
-import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from postgres import PostgresServer, postgres_server, unused_name
-from publish.kills import KillLane, KillMatrix, KillTally, render_table
+from publish.kills import KillLane
 from publish.pair import Pair, create_schema
 from publish.station import other, sim, station, world
 from store.conftest import ago, database, insert, say
-
-_TALLIES = pytest.StashKey[list[KillTally]]()
 
 __all__ = ["ago", "database", "insert", "other", "say", "sim", "station", "world"]
 """Fixtures of the store's tests that fill a mirror by hand, and those that mirror and publish."""
@@ -71,27 +67,11 @@ def pair(database: sqlite3.Connection, views: psycopg.Connection) -> Pair:
 
 
 @pytest.fixture(scope="session")
-def kill_matrix(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, *, whole: bool
-) -> Iterator[KillMatrix]:
-    """Lanes with a PostgreSQL each, as killing one would disturb the others."""
-    with ExitStack() as stack:
-        lanes = []
-        for _ in range(2 * (os.cpu_count() or 1) if whole else 1):
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="syncd-pg-")))
-            folder.chmod(0o755)
-            lane = KillLane(tmp_path_factory.mktemp("k"), stack.enter_context(postgres_server(folder / "server")))
-            stack.callback(lane.close)
-            lanes.append(lane)
-        running = KillMatrix(lanes)
-        pytestconfig.stash[_TALLIES] = running.tallies
-        yield running
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the table of kills."""
-    tallies = config.stash.get(_TALLIES, [])
-    if tallies:
-        terminalreporter.section("crash matrix of publishing")
-        for line in render_table(tallies):
-            terminalreporter.write_line(line)
+def kill_lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KillLane]:
+    """Where the trials of this process run, with a PostgreSQL of its own: killing it would disturb others."""
+    with tempfile.TemporaryDirectory(prefix="syncd-pg-") as name:
+        Path(name).chmod(0o755)
+        with postgres_server(Path(name) / "server") as server:
+            lane = KillLane(tmp_path_factory.mktemp("k"), server)
+            yield lane
+            lane.close()

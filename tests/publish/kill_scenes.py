@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 
-from publish.pair import SCHEMA_FILES
+from publish.pair import TARGET_0_1
 from rig import Rig, SteeredClock
 from syncd.cli.main import run_command
 from syncd.simulator import Scenario, Simulator, World
@@ -78,11 +78,10 @@ def _claim_otherwise(connection: psycopg.Connection, publish: Publish) -> None:
 
 
 def _leave_old_schema(connection: psycopg.Connection, _: Publish) -> None:
-    """Tables of the first version, without views."""
+    """What version 0.1 of the program made."""
     connection.execute("CREATE SCHEMA syncd")
     connection.execute("SET search_path TO syncd")
-    connection.execute(SCHEMA_FILES[0].read_bytes())
-    connection.execute("INSERT INTO _schema_version (version) VALUES (1)")
+    connection.execute(TARGET_0_1.read_bytes())
 
 
 SCENES = (

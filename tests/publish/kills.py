@@ -1,9 +1,9 @@
 """Publishers and PostgreSQLs that die by a real SIGKILL, and what is in the target afterwards."""
 
+import random
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from publish.kill_scenes import LATE, KillScene, make_mirrors
 from publish.pair import Pair
 
 Side = Literal["publisher", "PostgreSQL"]
-SHORT = 3
+_SHORT = 3
 """How many kills of a scene and side the short version tries, evenly spread."""
 
 _BATCH_ROWS = 20
@@ -63,6 +63,7 @@ class KillLane:
         self._server = server
         self._victims = Victims()
         self._count = 0
+        self._stages: dict[str, Stage] = {}
         make_mirrors(folder)
 
     def close(self) -> None:
@@ -70,7 +71,12 @@ class KillLane:
         self._victims.close()
 
     def prepare(self, scene: KillScene) -> Stage:
-        """Make the target that the scene begins with, and see how publishing goes without a kill."""
+        """The target that the scene begins with, and how publishing goes without a kill; both are found once."""
+        if scene.name not in self._stages:
+            self._stages[scene.name] = self._find_stage(scene)
+        return self._stages[scene.name]
+
+    def _find_stage(self, scene: KillScene) -> Stage:
         template = f"stage_{scene.name.replace(' ', '_').replace('-', '_')}"
         url = self._server.url(template)
         with psycopg.connect(url, autocommit=True) as connection:
@@ -180,15 +186,17 @@ class KillLane:
 
 @dataclass(frozen=True)
 class KillTally:
-    """One scene and side: how many boundaries there are, and what became of each kill."""
+    """What became of one share of a scene and side; `boundaries` is how many an undisturbed run has."""
 
-    scene: str
-    side: Side
     boundaries: int
     kills: tuple[Kill, ...]
 
-    def count(self, harm: str) -> int:
-        """How many kills did this harm: lost, doubled."""
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Its row of the table."""
+        return {"kills": len(self.kills)} | {harm: self._count(harm) for harm in ("lost", "doubled")}
+
+    def _count(self, harm: str) -> int:
         return sum(any(line.startswith(harm) for line in kill.broken) for kill in self.kills)
 
     def describe_harm(self) -> str:
@@ -199,44 +207,12 @@ class KillTally:
         )
 
 
-class KillMatrix:
-    """Every scene on both sides, and the table of what was tried."""
-
-    def __init__(self, lanes: Sequence[KillLane]) -> None:
-        self._lanes = lanes
-        self._stages: dict[tuple[int, str], Stage] = {}
-        self.tallies: list[KillTally] = []
-
-    def run(self, scene: KillScene, side: Side, *, whole: bool) -> KillTally:
-        """Kill this side at every boundary of the scene, or at a few, evenly spread."""
-        with ThreadPoolExecutor(len(self._lanes)) as pool:
-            shares = list(
-                pool.map(lambda number: self._run_share(number, scene, side, whole=whole), range(len(self._lanes)))
-            )
-        count = max(count for count, _ in shares)
-        tally = KillTally(scene.name, side, count, tuple(kill for _, kills in shares for kill in kills))
-        self.tallies.append(tally)
-        return tally
-
-    def _run_share(self, number: int, scene: KillScene, side: Side, *, whole: bool) -> tuple[int, list[Kill]]:
-        lane = self._lanes[number]
-        if (number, scene.name) not in self._stages:
-            self._stages[number, scene.name] = lane.prepare(scene)
-        stage = self._stages[number, scene.name]
-        count = len(stage.boundaries)
-        points = range(1, count + 1) if whole else range(1, count + 1, max(1, count // SHORT))
-        return count, [lane.kill_at(stage, side, point) for point in points[number :: len(self._lanes)]]
-
-
-def render_table(tallies: Sequence[KillTally]) -> list[str]:
-    """The table, one line a scene and side, and the sum."""
-    lines = [f"{'scene':<16} {'killed':<12} {'boundaries':>10} {'kills':>6} {'lost':>5} {'doubled':>8}"]
-    lines += [
-        f"{t.scene:<16} {t.side:<12} {t.boundaries:>10} {len(t.kills):>6} {t.count('lost'):>5} {t.count('doubled'):>8}"
-        for t in tallies
-    ]
-    kills, lost, doubled = (
-        sum(of(tally) for tally in tallies)
-        for of in (lambda t: len(t.kills), lambda t: t.count("lost"), lambda t: t.count("doubled"))
-    )
-    return [*lines, f"{kills} kills: {lost} lost, {doubled} doubled"]
+def run_share(lane: KillLane, scene: KillScene, side: Side, stride: int | None) -> KillTally:
+    """Kill this side at every stride-th boundary of the scene; None: at a few, evenly spread."""
+    stage = lane.prepare(scene)
+    count = len(stage.boundaries)
+    if stride is None:
+        points = range(1, count + 1, max(1, count // _SHORT))
+    else:
+        points = range(1 + random.randrange(stride), count + 1, stride)  # noqa: S311 - where to begin is no secret
+    return KillTally(count, tuple(lane.kill_at(stage, side, point) for point in points))

@@ -12,48 +12,31 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from syncd.publish.target import register_sources, write_schema
+from syncd.store.tables import describe_catalogue
+
 Row = dict[str, Any]
 
-TABLES = (
-    "accounts",
-    "conversations",
-    "messages",
-    "message_revisions",
-    "jobs",
-    "candidates",
-    "proposals",
-    "interviews",
-    "interview_messages",
-    "failures",
-    "events",
-    "outbox",
-    "sync_runs",
-)
-VIEWS = (
-    "inbox",
-    "unread",
-    "needs_reply",
-    "thread",
-    "response_times",
-    "daily_activity",
-    "interview_results",
-    "freshness",
-)
+CATALOGUE = describe_catalogue()
+TABLES = tuple(table.name for table in CATALOGUE.tables)
+VIEWS = tuple(view.name for view in CATALOGUE.views)
 MOVING = ("waiting_seconds", "age_seconds", "hours")
 """What grows from one question to the next."""
 
 _JSON = ("extra", "data")
 _UNPUBLISHED = frozenset({"logged_at"})
 """When the mirror's own log had an event."""
-SCHEMA_FILES = sorted((Path(__file__).parents[2] / "syncd" / "publish" / "schema").glob("*.sql"))
+TARGET_0_1 = Path(__file__).with_name("target_0_1.sql")
+"""What makes the schema as version 0.1 of the program did."""
 _CLOCK_STEP = 0.002  # SQLite's clock has whole milliseconds, and both round
 
 
 def create_schema(target: psycopg.Connection) -> None:
     """Make the published tables and views, empty."""
-    target.execute("CREATE SCHEMA syncd")
-    for file in SCHEMA_FILES:
-        target.execute(file.read_bytes())
+    with target.transaction(), target.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA syncd")
+        write_schema(cursor, "syncd", CATALOGUE)
+        register_sources(cursor, "syncd")
 
 
 def plain(value: Any) -> Any:

@@ -1,17 +1,19 @@
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from typing import Any
 
 import psycopg
 import pytest
 
 from homes import Home
 from postgres import PostgresServer
-from publish.pair import TABLES
+from publish.pair import CATALOGUE, TABLES, TARGET_0_1
 from publish.station import Station
 from syncd.publish import publisher
 from syncd.publish.postgres import Timeouts, connect
 from syncd.publish.publisher import Done, Publisher
+from syncd.publish.target import POSTGRES_TYPES
 from syncd.store.erase import delete_rows, next_change
 from syncd.store.migrate import open_writer
 from syncd.store.published import ChangedRows
@@ -34,9 +36,9 @@ def publish_here(station: Station, on_batch: Callable[[Done], None]) -> Done:
     """Publish once in this very process."""
     timeouts = Timeouts()
     with ExitStack() as stack:
-        changes = stack.enter_context(closing(ChangedRows(station.home.db)))
+        changes = stack.enter_context(closing(ChangedRows(station.home.db, CATALOGUE.tables)))
         stack.enter_context(timeouts.heeding())
-        one = Publisher(changes, lambda: connect(station.url, None, "target", "syncd"), timeouts)
+        one = Publisher(changes, CATALOGUE, lambda: connect(station.url, None, "target", "syncd"), timeouts)
         return stack.enter_context(closing(one)).catch_up(on_batch)
 
 
@@ -170,28 +172,75 @@ def test_a_newer_schema_is_refused(station: Station) -> None:
     assert "update syncd" in ended.err
 
 
-def test_an_older_schema_is_migrated(station: Station) -> None:
-    """A target that lacks the last numbered file gets it, once, and keeps its rows."""
-    station.publish_well()
-    version = station.ask("SELECT max(version) FROM _schema_version")[0][0]
+def test_a_target_of_version_0_1_is_brought_up(station: Station) -> None:
+    """It becomes what a new target is, column by column and view by view; its rows stay and are not written again."""
     with psycopg.connect(station.url) as target:
-        target.execute("DROP VIEW syncd.freshness")
-        for view in (
-            "interview_results",
-            "daily_activity",
-            "response_times",
-            "thread",
-            "needs_reply",
-            "unread",
-            "inbox",
-        ):
-            target.execute(f"DROP VIEW IF EXISTS syncd.{view} CASCADE".encode())
-        target.execute("DELETE FROM syncd._schema_version WHERE version > 1")
-    assert version > 1
+        target.execute("CREATE SCHEMA syncd")
+        target.execute("SET search_path TO syncd")
+        target.execute(TARGET_0_1.read_bytes())
+    held = describe_target(station)
     station.publish_well()
+    marks = station.marks()
+    assert describe_target(station).keys() >= held.keys()
+    with psycopg.connect(station.url) as target:
+        target.execute("DROP VIEW syncd.unread")
+        target.execute("DELETE FROM syncd._schema_version WHERE version > 2")
+    assert station.publish_well()["rows"] == 0
+    assert station.marks() == marks
+    station.publish_well("--schema", "new")
+    assert describe_target(station) == describe_target(station, "new")
     with station.pair() as pair:
         pair.compare_tables()
         pair.compare_views()
+
+
+def describe_target(station: Station, schema: str = "syncd") -> dict[str, tuple[Any, ...]]:
+    """Each column of the schema's public tables and views, each view, index and comment."""
+    with psycopg.connect(station.url, autocommit=True, options=f"-c search_path={schema}") as target:
+        columns = target.execute(
+            "SELECT table_name || '.' || column_name, data_type, is_nullable, collation_name,"
+            " col_description((%(schema)s || '.' || table_name)::regclass, ordinal_position)"
+            " FROM information_schema.columns WHERE table_schema = %(schema)s",
+            {"schema": schema},
+        ).fetchall()
+        views = target.execute(
+            "SELECT viewname, regexp_replace(definition, %(schema)s || '[.]', '', 'g'),"
+            " obj_description((%(schema)s || '.' || viewname)::regclass) FROM pg_views WHERE schemaname = %(schema)s",
+            {"schema": schema},
+        ).fetchall()
+        indexes = target.execute(
+            "SELECT 'index ' || indexname, replace(indexdef, %(schema)s || '.', '') FROM pg_indexes"
+            " WHERE schemaname = %(schema)s",
+            {"schema": schema},
+        ).fetchall()
+    return {row[0]: row[1:] for row in (*columns, *views, *indexes)}
+
+
+def test_every_column_there_has_the_catalogues_type_and_comment(station: Station) -> None:
+    """Tables and views are typed and commented as the catalogue says, and there are no others."""
+    station.publish_well()
+    found = {name: row for name, row in describe_target(station).items() if "." in name and not name.startswith("_")}
+    kinds = {"timestamptz": "timestamp with time zone", 'text COLLATE "C"': "text"}
+    assert {name: (row[0], row[3]) for name, row in found.items()} == {
+        f"{relation.name}.{column.name}": (
+            kinds.get(POSTGRES_TYPES[column.type], POSTGRES_TYPES[column.type]),
+            column.comment,
+        )
+        for relation in (*CATALOGUE.tables, *CATALOGUE.views)
+        for column in relation.columns
+    }
+
+
+def test_a_column_that_is_new_there_is_filled(station: Station) -> None:
+    """What a newer version adds to a published table is written into the rows that are there, and only into those."""
+    station.publish_well()
+    marks = station.marks()
+    with psycopg.connect(station.url) as target:
+        target.execute("ALTER TABLE syncd.messages DROP COLUMN has_audio")
+        target.execute("DELETE FROM syncd._schema_version WHERE version > 2")
+    station.publish_well()
+    assert station.differences() == []
+    assert {mark for mark in marks if mark[0] != "messages"} <= station.marks()
 
 
 def test_a_schema_of_another_name(station: Station) -> None:

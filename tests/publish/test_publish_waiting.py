@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from threading import Event
 
+from publish.pair import CATALOGUE
 from publish.station import Station
 from publish.test_publish_follow import is_there, say
 from rig import SteeredClock
@@ -57,9 +58,9 @@ def test_an_idle_mirror_is_left_alone(station: Station) -> None:
         yield True
 
     with ExitStack() as stack:
-        changes = stack.enter_context(closing(CountedChanges(station.home.db)))
+        changes = stack.enter_context(closing(CountedChanges(station.home.db, CATALOGUE.tables)))
         stack.enter_context(timeouts.heeding())
-        publisher = Publisher(changes, lambda: connect(station.url, None, "target", "syncd"), timeouts)
+        publisher = Publisher(changes, CATALOGUE, lambda: connect(station.url, None, "target", "syncd"), timeouts)
         stack.enter_context(closing(publisher))
         follower = Follower(publisher, changes, clock, lambda _: None, lambda *_, **__: None)
         follower.run(timeouts.stopping, News(clock, story()), TOLD_LOOK_SECONDS)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from effort import examples
 from people import isolate
 from publish.pair import Pair
 from rig import Rig, SteeredClock
@@ -88,14 +89,14 @@ THREAD = st.lists(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=MIRRORS)
 def test_made_up_mirrors(pair: Pair, rows: dict[str, list[dict[str, Any]]]) -> None:
     """Whatever a mirror holds, accounts that it does not know included, each view has the same rows on both."""
     compare(pair, rows)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(thread=THREAD)
 def test_made_up_threads(pair: Pair, thread: list[dict[str, Any]]) -> None:
     """Whoever speaks when in a thread, its turns and its wait are the same on both."""

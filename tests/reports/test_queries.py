@@ -1,25 +1,16 @@
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from documents import read_query
 from people import World
-
-README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture
 def ask(world: World) -> Callable[[str], list[tuple[Any, ...]]]:
-    """Run the query that the README has under this heading comment."""
-
-    def run(heading: str) -> list[tuple[Any, ...]]:
-        text = README.read_text(encoding="utf-8")
-        _, found, rest = text.partition(f"-- {heading}")
-        assert found, f"the README has no query headed {heading}"
-        return world.fetch(rest.partition("\n")[2].partition(";")[0])
-
-    return run
+    """Run the query of the documents whose heading begins so."""
+    return lambda heading: world.fetch(read_query(heading))
 
 
 def turn(world: World, number: int, asked: str, answered: str | None, *, conversation: str = "c1") -> None:
@@ -45,7 +36,8 @@ def test_how_fast_we_answer(world: World, ask: Callable[[str], list[tuple[Any, .
         turn(world, minutes, f"2026-03-03T{minutes:02}:00:00.000Z", f"2026-03-03T{minutes:02}:{minutes:02}:00.000Z")
     turn(world, 11, "2026-03-10T00:00:00.000Z", "2026-03-10T00:30:00.000Z")
     found = [
-        (week, job, n, round(median, 3), round(p90, 3)) for week, job, n, median, p90 in ask("How fast do we answer")
+        (week, job, n, round(median, 3), round(p90, 3))
+        for week, job, n, median, p90 in ask("How fast do we answer: median")
     ]
     assert found == [("2026-09", "j1", 10, 5.0, 9.0), ("2026-10", "j1", 1, 30.0, 30.0)]
 

@@ -7,32 +7,29 @@ from typing import Any
 import duckdb
 import pytest
 
+from documents import DOCS, read_recipe
 from people import World
 from syncd.store.migrate import open_writer
 
-README = Path(__file__).parents[2] / "README.md"
 QUERY = "SELECT day, sum(inbound) FROM '/srv/hiring/daily_activity.parquet' GROUP BY day"
 
 
 def test_pandas_reads_the_mirror(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """The README's pandas recipe runs on a database and prints the waits by job."""
-    text = README.read_text(encoding="utf-8")
-    assert "# pandas\n" in text
+    """The recipe for pandas runs on a database and prints the waits by job."""
     world.say("in", "?", day=1)
     world.say("out", "!", day=2, is_from_viewer=1)
-    recipe = text.partition("# pandas\n")[2].partition("```")[0].replace("/var/lib/syncd/syncd.db", str(world.path))
-    exec(recipe, {})  # noqa: S102 - our own README
+    recipe = read_recipe("pandas").replace("/var/lib/syncd/syncd.db", str(world.path))
+    exec(recipe, {})  # noqa: S102 - our own document
     assert "86400.0" in capsys.readouterr().out
 
 
 def test_sqlmodel_reads_the_mirror(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """The README's SQLModel recipe runs on a database and counts the proposals of each job."""
-    text = README.read_text(encoding="utf-8")
-    recipe = text.partition("# SQLModel, ")[2].partition("\n")[2].partition("```")[0]
+    """The recipe for SQLModel runs on a database and counts the proposals of each job."""
+    recipe = read_recipe("SQLModel")
     assert "/var/lib/syncd/syncd.db" in recipe
     world.insert("jobs", id="j1", title="Labeller")
     names: dict[str, Any] = {}
-    exec(recipe.replace("/var/lib/syncd/syncd.db", str(world.path)), names)  # noqa: S102 - our own README
+    exec(recipe.replace("/var/lib/syncd/syncd.db", str(world.path)), names)  # noqa: S102 - our own document
     names["engine"].dispose()
     assert capsys.readouterr().out == "Labeller 2\n"
 
@@ -49,11 +46,11 @@ def test_datasette_shows_the_mirror(world: World) -> None:
 
 
 def test_duckdb_reads_an_export(world: World, tmp_path: Path) -> None:
-    """The README's DuckDB query over Parquet gives the messages by day."""
+    """The documents' DuckDB query over Parquet gives the messages by day."""
     world.say("m", "hello", day=1)
     command = [sys.executable, "-m", "syncd.cli.main", "--db", str(world.path), "export", str(tmp_path / "out")]
     subprocess.run([*command, "--format", "parquet"], check=True, capture_output=True, timeout=60)  # noqa: S603 - our own words
     with duckdb.connect() as connection:
         query = QUERY.replace("/srv/hiring", str(tmp_path / "out"))
-        assert QUERY in README.read_text(encoding="utf-8")
+        assert QUERY in (DOCS / "reports.md").read_text(encoding="utf-8")
         assert [(str(day), count) for day, count in connection.execute(query).fetchall()] == [("2026-03-01", 1)]

@@ -14,7 +14,7 @@ import pytest
 from syncd.core.times import render_time
 from syncd.simulator import Simulator, World
 from syncd.sources.answers import Answer
-from syncd.sources.http import Manners, PoliteClient
+from syncd.sources.http import Limits, PoliteClient
 from syncd.sources.opentrain import OpenTrain
 
 NOW = "2026-06-12T10:00:00.000Z"
@@ -57,6 +57,7 @@ class RawServer:
         self.replies = replies
         self.requests: list[bytes] = []
         self.connections = 0
+        self.open = 0
         self.url = ""
         self.arrival = asyncio.Condition()
         self._writers: list[asyncio.StreamWriter] = []
@@ -71,9 +72,15 @@ class RawServer:
         async with asyncio.timeout(5), self.arrival:
             await self.arrival.wait_for(lambda: len(self.requests) >= count)
 
+    async def wait_for_open(self, count: int) -> None:
+        """Wait until so many connections are open."""
+        async with asyncio.timeout(5), self.arrival:
+            await self.arrival.wait_for(lambda: self.open == count)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         self.connections += 1
+        self.open += 1
         self._writers.append(writer)
         try:
             while await self._answer(reader, writer):
@@ -82,6 +89,9 @@ class RawServer:
             pass  # the client left
         finally:
             writer.close()
+            async with self.arrival:
+                self.open -= 1
+                self.arrival.notify_all()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -139,9 +149,9 @@ def open_client() -> Callable[..., AbstractAsyncContextManager[PoliteClient]]:
     """A way to open an impatient PoliteClient, given its address."""
 
     @asynccontextmanager
-    async def opened(url: str, *, manners: dict[str, Any] | None = None, **options: Any) -> AsyncIterator[PoliteClient]:
-        quick = Manners(**{"first_wait": 0.001, "longest_wait": 0.01, "read_timeout": 5.0, **(manners or {})})
-        client = PoliteClient(url, clock=WallClock(), manners=quick, **options)
+    async def opened(url: str, *, limits: dict[str, Any] | None = None, **options: Any) -> AsyncIterator[PoliteClient]:
+        quick = Limits(**{"first_wait": 0.001, "longest_wait": 0.01, "read_timeout": 5.0, **(limits or {})})
+        client = PoliteClient(url, clock=WallClock(), limits=quick, **options)
         try:
             yield client
         finally:

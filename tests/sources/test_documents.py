@@ -2,7 +2,15 @@
 
 from collections.abc import Callable
 
-from syncd.core.model import Conversation, EntryPage, Interview, InterviewMessage, Message, Transcript
+from syncd.core.model import (
+    Conversation,
+    EntryPage,
+    Interview,
+    InterviewMessage,
+    Message,
+    OpenedConversation,
+    Transcript,
+)
 from syncd.sources.answers import Answer
 from syncd.sources.opentrain_hiring import parse_transcript
 from syncd.sources.opentrain_parse import parse_entries, parse_opened, parse_sent
@@ -85,4 +93,5 @@ def test_interview(document: Document) -> None:
 
 def test_opened_conversation(document: Document) -> None:
     """Opening a proposal's conversation gives its id."""
-    assert parse_opened(document("open_conversation")) == "<CONVERSATION_ID>"
+    opened = OpenedConversation(id="<CONVERSATION_ID>", job_id="<JOB_ID>", created=True)
+    assert parse_opened(document("open_conversation")) == opened

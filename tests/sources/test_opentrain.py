@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from syncd.core.model import Candidate, Conversation, Message
 from syncd.errors import ForbiddenError, NotFoundError
@@ -150,18 +151,6 @@ async def test_what_is_asked(simulator: Simulator, open_source: OpenSource) -> N
     ]
 
 
-async def test_ids_are_one_segment(simulator: Simulator, open_source: OpenSource) -> None:
-    """An id can't change the path: it is quoted, and one of dots only is not asked for."""
-    async with open_source() as source:
-        for proposal_id in ("../auth/me", "a?b#c", "ü"):
-            with pytest.raises(NotFoundError):
-                await source.fetch_proposal(proposal_id)
-        for proposal_id in ("", ".", ".."):
-            with pytest.raises(NotFoundError, match="its id is empty"):
-                await source.fetch_interview(proposal_id)
-    assert len(simulator.requests) == 3
-
-
 async def test_identity(simulator: Simulator, open_source: OpenSource) -> None:
     """The identity is the token's user with its scopes."""
     token = simulator.world.add_token(scopes=["messages:read"])
@@ -182,8 +171,8 @@ async def test_the_feed(simulator: Simulator, open_source: OpenSource) -> None:
         second = await source.fetch_changes(first.next_cursor)
         end = await source.fetch_changes(second.next_cursor)
     changes = [*first.changes, *second.changes]
-    assert (len(first.changes), first.has_more, second.has_more) == (200, True, False)
-    assert (end.changes, end.has_more, end.next_cursor) == ((), False, second.next_cursor)
+    assert len(first.changes) == 200
+    assert (end.changes, end.next_cursor) == ((), second.next_cursor)
     assert [change.id for change in changes] == [line["id"] for line in simulator.world.truth()["updates"]]
     assert {change.conversation_id for change in changes if change.type == "message.received"} == {conversation_id}
 
@@ -192,8 +181,9 @@ async def test_sending(simulator: Simulator, open_source: OpenSource) -> None:
     """A proposal's conversation is opened or found, and a message sent into it comes back as a row."""
     proposal_id = simulator.world.new_proposal()
     async with open_source() as source:
-        conversation_id = await source.open_conversation(proposal_id)
-        assert await source.open_conversation(proposal_id) == conversation_id
+        opened = await source.open_conversation(proposal_id)
+        conversation_id = opened.id
+        assert await source.open_conversation(proposal_id) == replace(opened, created=False)
         message = await source.send_message(conversation_id, "Hello — Žofie 👋")
         assert_same(message, simulator.world.truth()["messages"][conversation_id][-1])
         assert (message.content, message.is_from_viewer) == ("Hello — Žofie 👋", True)

@@ -92,7 +92,7 @@ async def test_faults_are_survived(simulator: Simulator, open_source: OpenSource
 async def test_a_stalled_server(simulator: Simulator, open_source: OpenSource) -> None:
     """A server that says nothing is a time-out; the next request finds a working connection."""
     simulator.faults.stall()
-    async with open_source(manners={"read_timeout": 0.05, "attempts": 1}) as source:
+    async with open_source(limits={"read_timeout": 0.05, "attempts": 1}) as source:
         with pytest.raises(UnreachableError) as caught:
             await source.fetch_entries(None)
         assert caught.value.reason == "timeout"

@@ -13,7 +13,7 @@ from syncd.errors import NotFoundError, ProtocolError
 from syncd.sources import opentrain_hiring as hiring
 from syncd.sources import opentrain_parse as parse
 from syncd.sources.answers import Answer
-from syncd.sources.json_text import render_json
+from syncd.sources.fields import render_json
 
 MakeAnswer = Callable[[Any], Answer]
 

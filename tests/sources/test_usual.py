@@ -9,7 +9,7 @@ from msgspec import json
 from syncd.core.model import Page
 from syncd.errors import ProtocolError
 from syncd.sources.answers import Answer
-from syncd.sources.json_text import parse_json
+from syncd.sources.fields import parse_json
 from syncd.sources.opentrain_parse import parse_page
 from syncd.sources.opentrain_usual import USUAL_PAGE, UsualPage
 

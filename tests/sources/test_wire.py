@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from syncd.core.model import NOWHERE
 from syncd.errors import ProtocolError
-from syncd.sources.wire import Fields, parse_cursor, parse_list, unique
+from syncd.sources.fields import Fields, parse_cursor, parse_list, unique
 
 Take = Callable[[Fields, str], Any]
 

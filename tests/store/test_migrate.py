@@ -106,7 +106,7 @@ def test_a_failing_first_migration_leaves_no_file(tmp_path: Path) -> None:
 
 def test_an_interrupted_creation_is_made_again(tmp_path: Path) -> None:
     """What a killed creation left beside the path stops nobody."""
-    (tmp_path / "new.db.new").write_bytes(b"half a database")
+    (tmp_path / ".new.db.syncd-new").write_bytes(b"half a database")
     open_writer(tmp_path / "new.db").close()
     assert [entry.name for entry in tmp_path.iterdir()] == ["new.db"]
 

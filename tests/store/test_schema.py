@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Table
 
+from syncd.core.catalogue import Relation
 from syncd.core.model import Row
+from syncd.core.sources import SOURCES
 from syncd.store.database import APPLICATION_ID, SCHEMA_VERSION
-from syncd.store.migrate import load_migrations
-from syncd.store.tables import FailureRow
+from syncd.store.migrate import load_migrations, migrate
+from syncd.store.tables import TableRow, describe_catalogue
 
 MIRRORED = {
     "conversations": "account id type bucket job_id proposal_id channel_name title updated_at last_message_id "
@@ -82,12 +84,12 @@ def test_has_the_contracts_tables_and_views(database: sqlite3.Connection) -> Non
     assert names(database, "view") == VIEWS.keys()
 
 
-@pytest.mark.parametrize("table", MIRRORED.keys() | OWN.keys())
+@pytest.mark.parametrize("table", sorted(MIRRORED | OWN))
 def test_tables_have_the_contracts_columns(database: sqlite3.Connection, table: str) -> None:
-    """A table has the contract's columns and key, in its order, then what every mirrored table has."""
+    """A table has the contract's columns and key, and a mirrored one what every mirrored table has."""
     expected = f"{MIRRORED[table]} {EVERY_MIRRORED}" if table in MIRRORED else f"{OWN[table]} change_id"
     found = columns(database, table)
-    assert [row["name"] for row in found] == expected.split()
+    assert {row["name"] for row in found} == set(expected.split())
     key = [row["name"] for row in sorted(found, key=lambda row: int(row["pk"])) if row["pk"]]
     assert key == KEYS.get(table, "account id").split()
 
@@ -126,33 +128,56 @@ def test_an_events_number_is_never_given_again(database: sqlite3.Connection, ins
     assert database.execute("SELECT id FROM events").fetchone()[0] == 2
 
 
-def describe_table(table: Table) -> list[tuple[str, str, bool, int]]:
-    """Name, type, NOT NULL and place in the key of every column, in SQLite's words."""
+def declared(table: Table) -> dict[str, tuple[str, bool, int]]:
+    """Type, NOT NULL and place in the key of every column, in SQLite's words."""
     key = [column.name for column in table.primary_key.columns]
-    kinds = {"VARCHAR": "TEXT", "FLOAT": "REAL", "INTEGER": "INTEGER"}
-    return [
-        (
-            column.name,
+    kinds = {"VARCHAR": "TEXT", "FLOAT": "REAL", "INTEGER": "INTEGER", "BOOLEAN": "INTEGER"}
+    return {
+        column.name: (
             kinds[str(column.type)],
             not column.nullable,
             key.index(column.name) + 1 if column.name in key else 0,
         )
         for column in table.columns
-    ]
-
-
-def test_the_classes_are_the_schema(database: sqlite3.Connection) -> None:
-    """The SQLModel classes name every table's columns, order, types, NOT NULLs and keys, and no other table."""
-    described = {table.name: describe_table(table) for table in FailureRow.metadata.tables.values()}
-    migrated = {
-        table: [
-            # An INTEGER PRIMARY KEY can't be NULL and does not say so.
-            (row["name"], row["type"], bool(row["notnull"] or row["pk"]), row["pk"])
-            for row in columns(database, table)
-        ]
-        for table in names(database, "table")
     }
-    assert described == migrated
+
+
+def test_the_catalogue_is_the_schema(database: sqlite3.Connection) -> None:
+    """The catalogue has every public table's columns, types, NOT NULLs and keys, and no other public table."""
+    catalogue = {table.name: declared(table) for table in TableRow.metadata.tables.values()}
+    migrated = {
+        # An INTEGER PRIMARY KEY can't be NULL and does not say so.
+        table: {row["name"]: (row["type"], bool(row["notnull"] or row["pk"]), row["pk"]) for row in found}
+        for table in names(database, "table")
+        if not table.startswith("_")
+        for found in [columns(database, table)]
+    }
+    assert catalogue == migrated
+
+
+def test_the_catalogue_has_every_view(database: sqlite3.Connection) -> None:
+    """The catalogue has the views' columns, in their order."""
+    assert {view.name: list(view.names) for view in describe_catalogue().views} == {
+        view: [row["name"] for row in columns(database, view)] for view in names(database, "view")
+    }
+
+
+@pytest.mark.parametrize(
+    "relation", [*describe_catalogue().tables, *describe_catalogue().views], ids=lambda one: one.name
+)
+def test_everything_is_described(relation: Relation) -> None:
+    """Each column says what it is, and what NULL means there exactly where it may be NULL; numbers have a meaning."""
+    assert relation.description.endswith(".")
+    assert set(relation.key) <= set(relation.names)
+    for column in relation.columns:
+        assert column.description.endswith("."), column.name
+        assert column.null is None or (column.null and not column.null.endswith(".")), column.name
+        if column.type == "real":
+            assert column.unit or column.scale, column.name
+    table = TableRow.metadata.tables.get(relation.name)
+    if table is not None:
+        nullable = {column.name for column in table.columns if column.nullable}
+        assert {column.name for column in relation.columns if column.null is not None} == nullable
 
 
 def test_the_newest_migration_is_the_version() -> None:
@@ -177,6 +202,18 @@ def test_views_use_nothing_newer_than_sqlite_3_31() -> None:
 def test_the_sql_files_are_package_data() -> None:
     """The migrations are found as resources of the installed package."""
     assert any(Path(entry.name).suffix == ".sql" for entry in files("syncd.store.migrations").iterdir())
+
+
+def test_the_views_know_every_source_and_name_none(database: sqlite3.Connection) -> None:
+    """What the views ask is what this program knows of its sources, also where an older one has written it."""
+    database.execute("DELETE FROM _sources WHERE source = 'openats'")
+    database.execute("UPDATE _sources SET has_viewer = 0")
+    migrate(database, Path("memory"), load_migrations())
+    found = {tuple(row) for row in database.execute("SELECT source, has_viewer, names_subjects FROM _sources")}
+    assert found == {(kind.name, kind.has_viewer, kind.names_subjects) for kind in SOURCES.values()}
+    views = [row["sql"] for row in database.execute("SELECT sql FROM sqlite_master WHERE type = 'view'")]
+    views.append((files("syncd.publish.schema") / "views.sql").read_text(encoding="utf-8"))
+    assert [name for name in SOURCES for view in views if f"'{name}'" in view] == []
 
 
 @pytest.mark.parametrize("kind", Row.__subclasses__(), ids=lambda kind: str(kind.table))

@@ -6,6 +6,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from syncd.errors import (
     AuthError,
@@ -16,15 +18,17 @@ from syncd.errors import (
     RateLimitedError,
     RejectedError,
 )
+from syncd.sources.answers import DEFAULT_RETRY_AFTER, LONGEST_RETRY_AFTER, retry_after
 from syncd.sources.http import PoliteClient
 
 pytestmark = pytest.mark.anyio
 
+
 OpenClient = Callable[..., AbstractAsyncContextManager[PoliteClient]]
 OpenRawServer = Callable[..., AbstractAsyncContextManager[Any]]
 Reply = Callable[..., bytes]
-
 TOKEN = "ot_pat_abc_verysecret"
+NOW = "2026-06-12T10:00:00.000Z"
 
 
 async def test_redirect(open_client: OpenClient, raw_server: OpenRawServer, reply: Reply) -> None:
@@ -109,3 +113,50 @@ async def test_errors_are_safe_to_show(open_client: OpenClient, raw_server: Open
         assert shown.isprintable()
         assert "https://claim.example/1" in shown
         assert len(shown) < 500
+
+
+@pytest.mark.parametrize("status", [304, 300, 306])
+async def test_an_answer_without_content_is_no_redirect(
+    open_client: OpenClient, raw_server: OpenRawServer, reply: Reply, status: int
+) -> None:
+    """A 3xx that points nowhere, such as a 304 that nobody asked for, is named as it is and not called a redirect."""
+    async with raw_server(reply(b"", f"{status} Odd")) as server, open_client(server.url) as client:
+        with pytest.raises(ProtocolError, match=f"no content.*HTTP {status}") as caught:
+            await client.get_json("/")
+        assert (caught.value.reason, caught.value.status) == (f"http_{status}", status)
+        assert "redirect" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "header", "seconds"),
+    [
+        ({"details": {"retryAfterSeconds": 7}}, None, 7),
+        ({"details": {"retryAfterSeconds": 0.5}}, None, 0.5),
+        ({"details": {"retryAfterSeconds": "12.5"}}, None, 12.5),
+        ({"retryAfterSeconds": 8}, None, 8),
+        (None, "9", 9),
+        (None, "Fri, 12 Jun 2026 10:01:30 GMT", 90),
+        (None, "Fri, 12 Jun 2026 09:00:00 GMT", 0),
+        ({"details": {"retryAfterSeconds": 7}}, "9", 9),
+        ({"details": {"retryAfterSeconds": 10}}, "9", 10),
+        ({"details": {"retryAfterSeconds": 0}}, None, 0),
+        ({"details": {"retryAfterSeconds": -1}}, None, DEFAULT_RETRY_AFTER),
+        ({"details": {"retryAfterSeconds": "nan"}}, None, DEFAULT_RETRY_AFTER),
+        ({"details": {"retryAfterSeconds": True}}, None, DEFAULT_RETRY_AFTER),
+        ({"details": {"retryAfterSeconds": None}}, "soon", DEFAULT_RETRY_AFTER),
+        ({"details": "later"}, "", DEFAULT_RETRY_AFTER),
+        (None, None, DEFAULT_RETRY_AFTER),
+        ({"details": {"retryAfterSeconds": 10**9}}, None, LONGEST_RETRY_AFTER),
+        ({"details": {"retryAfterSeconds": "inf"}}, None, LONGEST_RETRY_AFTER),
+        ({"details": {"retryAfterSeconds": 10**400}}, None, LONGEST_RETRY_AFTER),
+    ],
+)
+def test_waits(body: object, header: str | None, seconds: float) -> None:
+    """The longest wait that is named counts, at most a day; a default where none can be made out."""
+    assert retry_after(body, header, NOW) == seconds
+
+
+@given(st.none() | st.text() | st.integers() | st.floats() | st.booleans() | st.lists(st.none()), st.text())
+def test_any_wait(named: object, header: str) -> None:
+    """Whatever a server names, the wait is from 0 seconds to a day."""
+    assert 0 <= retry_after({"details": {"retryAfterSeconds": named}}, header, NOW) <= LONGEST_RETRY_AFTER

@@ -1,33 +1,120 @@
-"""Lenient reading of JSON objects: what can't be read becomes None, and whatever no column took is kept as `extra`."""
+"""JSON as real servers write it: read leniently, field by field, and written again in one canonical way.
 
+What can't be read becomes None, and whatever no column took is kept as `extra`.
+"""
+
+import json
 import math
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Final, TypeVar
+
+import msgspec
 
 from syncd.core.model import NOWHERE, Instant, Unreadable
 from syncd.core.times import parse_time
 from syncd.errors import ProtocolError
-from syncd.sources.json_text import render_json
 
 T = TypeVar("T")
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_NUL: Final = b"\\u0000"
+_MOST_DEPTH: Final = 100
+_MOST_DIGITS: Final = 4000  # the interpreter refuses to write or read more than 4,300 (sys.get_int_max_str_digits)
+_BRACKET_OR_TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _INTEGER_LIMIT: Final = 2**63
 OUR_TIME: Final = (
     r"(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
 )
-"""The times that OpenTrain writes are our own form already: seeing that is three times faster than reading them.
+"""Times as we store them. OpenTrain writes the same form, and matching it is three times faster than parsing it.
 
-Days above 28 are left to the calendar.
+Days above 28 depend on the month, so those are parsed.
 """
 
 _is_our_time = re.compile(OUR_TIME).fullmatch
 
 
+def parse_json(body: bytes | bytearray, decoder: msgspec.json.Decoder[Any] | None = None) -> Any:
+    """What the bytes say; raises ValueError where they are no JSON.
+
+    The result is the `decoder`'s where the body fits it, else plain objects and lists; one with NUL, which no id may
+    hold, never fits. Strings are valid Unicode: half a surrogate pair, which a server leaves when it cuts a text
+    inside an emoji, and bytes that are no UTF-8 become U+FFFD, in a MendedText. What is one entry's mistake costs that
+    entry only: a number that is none (NaN, 1e400, or of thousands of digits) and whatever is nested too deeply come
+    out as NaN.
+    """
+    if decoder is not None and _NUL not in body:
+        with suppress(msgspec.MsgspecError, ValueError):
+            return decoder.decode(body)
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _parse_slowly(body)
+
+
+def render_json(value: Any) -> str:
+    """The canonical text: sorted keys, no spaces, every script as itself."""
+    return _CANONICAL.encode(value)
+
+
+def _parse_slowly(body: bytes | bytearray) -> Any:
+    """Parse with the standard library, which accepts what msgspec refuses: lone surrogates, NaN, raw control signs."""
+    text = body.decode("utf-8-sig", "replace")
+    try:
+        return _mend(_slow.decode(text))
+    except RecursionError:
+        with suppress(RecursionError):
+            return _mend(_slow.decode(_without_depths(text)))
+        raise ValueError("nested too deeply, and never closed") from None
+
+
+class MendedText(str):
+    """A text that is not what the server meant, as far as that can be told: good to read, and no good as an id."""
+
+    __slots__ = ()
+
+
+def _read_integer(digits: str) -> float:
+    return int(digits) if len(digits) <= _MOST_DIGITS else float("nan")
+
+
+_slow: Final = json.JSONDecoder(parse_int=_read_integer, strict=False)
+
+
+def _without_depths(text: str) -> str:
+    """The same JSON with NaN for whatever is nested more than so deeply."""
+    kept: list[str] = []
+    depth = at = 0
+    for found in _BRACKET_OR_TEXT.finditer(text):
+        sign = found[0]
+        if sign in "[{":
+            depth += 1
+            if depth == _MOST_DEPTH + 1:
+                kept.append(text[at : found.start()])
+        elif sign in "]}":
+            if depth == _MOST_DEPTH + 1:
+                kept.append("NaN")
+                at = found.end()
+            depth -= 1
+    return "".join([*kept, text[at:]])
+
+
+def _mend(value: Any) -> Any:
+    if isinstance(value, str):
+        return MendedText(_SURROGATE.sub("\ufffd", value)) if _SURROGATE.search(value) else value
+    if isinstance(value, list):
+        return [_mend(item) for item in value]
+    if isinstance(value, dict):
+        return {str(_mend(name)): _mend(item) for name, item in value.items()}
+    return value
+
+
 class Fields:
-    """A JSON object whose fields are taken one by one; `rest` is what was not taken, or not understood."""
+    """A JSON object whose fields are taken one by one; `rest` holds those that were not taken or not understood."""
 
     __slots__ = ("rest", "what")
 
@@ -110,14 +197,14 @@ class Fields:
         return moment
 
     def group(self, name: str) -> "Fields":
-        """A nested object, taken out (empty where there is none); `give_back` keeps what is left of it."""
+        """A nested object, taken out (empty where there is none); `give_back` returns what is left of it."""
         value = self.rest.get(name)
         if value is None or type(value) is dict:
             return Fields(self.rest.pop(name, None) or {}, name)
         return Fields({}, name)
 
     def give_back(self, name: str, group: "Fields") -> None:
-        """Put what nobody took of a nested object into the rest."""
+        """Put the fields of a nested object that were not taken back into the rest."""
         if group.rest:
             self.rest[name] = group.rest
 
@@ -127,7 +214,7 @@ class Fields:
             self.rest.pop(name, None)
 
     def extra(self, **groups: "Fields") -> str | None:
-        """What was not taken of it and of its nested groups, as canonical JSON text; None where all was."""
+        """The fields of it and of its nested groups that were not taken, as canonical JSON; None where all were."""
         for name, group in groups.items():
             self.give_back(name, group)
         return render_extra(self.rest) if self.rest else None
@@ -217,9 +304,9 @@ def parse_list(body: Any, names: Sequence[str]) -> list[Any]:
 
 
 def parse_cursor(body: Any, name: str = "nextCursor") -> str | None:
-    """The bookmark of the next page; None, absent, false and "" mean the end; a number is sent back as its text.
+    """The cursor of the next page; None, absent, false and "" mean the end; a number is sent back as its text.
 
-    Anything else is no bookmark, and no end either: NOWHERE.
+    Anything else is no cursor, and no end either: NOWHERE.
     """
     value = body.get(name) if isinstance(body, dict) else None
     if value is None or value is False:
@@ -230,5 +317,5 @@ def parse_cursor(body: Any, name: str = "nextCursor") -> str | None:
 
 
 def unique(rows: Sequence[T], key: Callable[[T], str]) -> tuple[T, ...]:
-    """The rows, each once: of two with the same key the later stands, in the place of the earlier."""
+    """The rows without duplicates: of two with the same key the later one stays, in the place of the earlier one."""
     return tuple({key(row): row for row in rows}.values())

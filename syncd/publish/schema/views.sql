@@ -1,4 +1,14 @@
+-- Indexes, for the views and the reports that stand on them. A statement here is run again on each new version.
+
+-- Also where a wait begins is found here: a few steps back from the end, to our last message.
+CREATE INDEX IF NOT EXISTS messages_thread ON messages (account, conversation_id, created_at, id);
+CREATE INDEX IF NOT EXISTS conversations_proposal ON conversations (account, proposal_id);
+CREATE INDEX IF NOT EXISTS conversations_unread ON conversations (account) WHERE unread_count > 0;
+CREATE INDEX IF NOT EXISTS conversations_needs_reply ON conversations (account) WHERE needs_reply_count > 0;
+CREATE INDEX IF NOT EXISTS proposals_candidate ON proposals (account, candidate_id);
+
 -- The views, with the results that the mirror's own have; the contract says what they mean.
+-- A view is replaced where it stands, as others' may rest on it: a new column comes last.
 --
 -- Inbound: is_system IS NOT TRUE AND is_from_viewer IS NOT TRUE.
 -- Ours: is_system IS NOT TRUE AND is_from_viewer IS TRUE.
@@ -6,7 +16,7 @@
 -- Two-sided: an OpenTrain conversation without a channel name; only there do turns and waiting exist.
 -- Seconds are rounded to milliseconds before they become floating, so that they are the mirror's to the last bit.
 
-CREATE VIEW inbox AS
+CREATE OR REPLACE VIEW inbox AS
 SELECT
   c.account,
   a.source,
@@ -17,9 +27,9 @@ SELECT
   coalesce(p.job_id, c.job_id) AS job_id,
   coalesce(j.title, p.job_title) AS job_title,
   c.proposal_id,
-  CASE WHEN a.source = 'openats' AND c.id LIKE 'candidate:%' THEN substr(c.id, 11) ELSE p.candidate_id END
+  CASE WHEN s.names_subjects AND c.id LIKE 'candidate:%' THEN substr(c.id, 11) ELSE p.candidate_id END
     AS candidate_id,
-  coalesce(k.name, CASE WHEN a.source = 'openats' AND c.id LIKE 'candidate:%' THEN c.title END) AS candidate_name,
+  coalesce(k.name, CASE WHEN s.names_subjects AND c.id LIKE 'candidate:%' THEN c.title END) AS candidate_name,
   c.unread_count,
   c.needs_reply_count,
   c.last_message_id,
@@ -28,12 +38,12 @@ SELECT
     WHEN m.id IS NULL THEN NULL
     WHEN m.is_system THEN 'system'
     WHEN m.is_from_viewer THEN 'me'
-    ELSE coalesce(CASE WHEN a.source = 'opentrain' THEN k.name END, m.sender_name, m.sender_user_id)
+    ELSE coalesce(CASE WHEN s.has_viewer THEN k.name END, m.sender_name, m.sender_user_id)
   END AS last_sender,
   m.content AS last_message,
   -- How long the first inbound message after our last one has waited; a clock that runs behind makes no negative wait.
   -- A subquery and no join: who does not ask for it does not pay for it.
-  CASE WHEN a.source = 'opentrain' AND coalesce(c.channel_name, '') = '' THEN (
+  CASE WHEN s.has_viewer AND coalesce(c.channel_name, '') = '' THEN (
     SELECT greatest(0, round(extract(epoch FROM statement_timestamp() - i.created_at)::numeric, 3))::double precision
     FROM (SELECT 1) AS one
     LEFT JOIN LATERAL (
@@ -57,19 +67,20 @@ SELECT
   c.gone_at
 FROM conversations AS c
 LEFT JOIN accounts AS a ON a.account = c.account
+LEFT JOIN _sources AS s ON s.source = a.source
 LEFT JOIN proposals AS p ON p.account = c.account AND p.id = c.proposal_id
 LEFT JOIN jobs AS j ON j.account = c.account AND j.id = coalesce(p.job_id, c.job_id)
 LEFT JOIN candidates AS k ON k.account = c.account
-  AND k.id = CASE WHEN a.source = 'openats' AND c.id LIKE 'candidate:%' THEN substr(c.id, 11) ELSE p.candidate_id END
+  AND k.id = CASE WHEN s.names_subjects AND c.id LIKE 'candidate:%' THEN substr(c.id, 11) ELSE p.candidate_id END
 LEFT JOIN messages AS m ON m.account = c.account AND m.id = c.last_message_id;
 
-CREATE VIEW unread AS
+CREATE OR REPLACE VIEW unread AS
 SELECT * FROM inbox WHERE unread_count > 0 AND gone_at IS NULL;
 
-CREATE VIEW needs_reply AS
+CREATE OR REPLACE VIEW needs_reply AS
 SELECT * FROM inbox WHERE needs_reply_count > 0 AND gone_at IS NULL;
 
-CREATE VIEW thread AS
+CREATE OR REPLACE VIEW thread AS
 SELECT
   m.account,
   m.conversation_id,
@@ -78,11 +89,11 @@ SELECT
   CASE
     WHEN m.is_system THEN 'system'
     WHEN m.is_from_viewer THEN 'me'
-    ELSE coalesce(CASE WHEN a.source = 'opentrain' THEN k.name END, m.sender_name, m.sender_user_id)
+    ELSE coalesce(CASE WHEN s.has_viewer THEN k.name END, m.sender_name, m.sender_user_id)
   END AS sender,
   CASE
     WHEN m.is_system THEN 'system'
-    WHEN a.source = 'openats' THEN 'internal'
+    WHEN NOT s.has_viewer THEN 'internal'
     WHEN m.is_from_viewer THEN 'out'
     ELSE 'in'
   END AS direction,
@@ -91,6 +102,7 @@ SELECT
   m.gone_at
 FROM messages AS m
 LEFT JOIN accounts AS a ON a.account = m.account
+LEFT JOIN _sources AS s ON s.source = a.source
 LEFT JOIN conversations AS c ON c.account = m.account AND c.id = m.conversation_id
 LEFT JOIN proposals AS p ON p.account = c.account AND p.id = c.proposal_id
 LEFT JOIN candidates AS k ON k.account = p.account AND k.id = p.candidate_id;
@@ -98,7 +110,7 @@ LEFT JOIN candidates AS k ON k.account = p.account AND k.id = p.candidate_id;
 -- Of all messages those remain at which the other side begins to speak; we count as having spoken before the first.
 -- Then inbound ones and ours alternate, and each inbound one is answered by the next. A filter on a conversation
 -- reaches through both windows, as it is among what they are partitioned by.
-CREATE VIEW response_times AS
+CREATE OR REPLACE VIEW response_times AS
 SELECT
   t.account,
   t.conversation_id,
@@ -135,17 +147,18 @@ FROM (
   WINDOW w AS (PARTITION BY s.account, s.conversation_id ORDER BY s.created_at, s.id)
 ) AS t
 JOIN conversations AS c ON c.account = t.account AND c.id = t.conversation_id AND coalesce(c.channel_name, '') = ''
-JOIN accounts AS a ON a.account = t.account AND a.source = 'opentrain'
+JOIN accounts AS a ON a.account = t.account
+JOIN _sources AS s ON s.source = a.source AND s.has_viewer
 LEFT JOIN proposals AS p ON p.account = c.account AND p.id = c.proposal_id
 WHERE NOT t.is_ours;
 
 -- `day` is text, as in the mirror: YYYY-MM-DD of UTC.
-CREATE VIEW daily_activity AS
+CREATE OR REPLACE VIEW daily_activity AS
 SELECT
   d.account,
   to_char(d.day, 'YYYY-MM-DD') AS day,
-  CASE WHEN a.source = 'openats' THEN 0 ELSE d.inbound END AS inbound,
-  CASE WHEN a.source = 'openats' THEN 0 ELSE d.outbound END AS outbound,
+  CASE WHEN NOT s.has_viewer THEN 0 ELSE d.inbound END AS inbound,
+  CASE WHEN NOT s.has_viewer THEN 0 ELSE d.outbound END AS outbound,
   d.system_messages,
   d.active_conversations
 FROM (
@@ -160,9 +173,10 @@ FROM (
   WHERE m.created_at IS NOT NULL
   GROUP BY m.account, date_trunc('day', m.created_at AT TIME ZONE 'UTC')
 ) AS d
-LEFT JOIN accounts AS a ON a.account = d.account;
+LEFT JOIN accounts AS a ON a.account = d.account
+LEFT JOIN _sources AS s ON s.source = a.source;
 
-CREATE VIEW interview_results AS
+CREATE OR REPLACE VIEW interview_results AS
 SELECT
   i.account,
   i.proposal_id,
@@ -189,14 +203,16 @@ LEFT JOIN jobs AS j ON j.account = p.account AND j.id = p.job_id
 LEFT JOIN candidates AS k ON k.account = p.account AND k.id = p.candidate_id
 WHERE i.gone_at IS NULL;
 
-CREATE VIEW freshness AS
+CREATE OR REPLACE VIEW freshness AS
 SELECT
   a.account,
   a.source,
   a.state,
   a.complete_since,
   a.last_success_at,
-  round(extract(epoch FROM statement_timestamp() - a.last_success_at)::numeric, 3)::double precision AS age_seconds,
+  CASE WHEN a.last_success_at - statement_timestamp() <= interval '10 seconds' THEN
+    greatest(0, round(extract(epoch FROM statement_timestamp() - a.last_success_at)::numeric, 3))::double precision
+  END AS age_seconds,
   a.last_reconciled_at,
   a.retry_at,
   (SELECT count(*) FROM failures AS f WHERE f.account = a.account) AS failures
