@@ -11,7 +11,7 @@ from typing import Any
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from syncd.config.models import Settings
-from syncd.core.account import HEALTHY
+from syncd.core.account import HEALTHY, limited_until
 from syncd.core.times import next_interval, seconds_between
 from syncd.engine.account import BaseMirror, PollResult
 from syncd.errors import ConfigError, StoreTroubleError, SyncdError
@@ -91,7 +91,7 @@ class Daemon:
             held = await self.holder.store.fetch_account(name)
         except StoreTroubleError:
             return 0.0  # the poll says it
-        until = held.account_checkpoint.limited_until
+        until = limited_until(held.account_checkpoint, self.holder.clock.now())
         if until is None or held.account is None or held.account.state in HEALTHY:
             return 0.0
         return max(0.0, seconds_between(self.holder.clock.now(), until))

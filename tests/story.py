@@ -56,6 +56,10 @@ _QUIRKS = (
     ("page_cap", None),
 )
 
+_POISON = ("null", "{}", '{"id":""}', '{"id":5.0}', '{"id":18446744073709551616}', '{"id":"odd","x":1e400}')
+_SPOILED = ('"{id}","x":NaN', r'"{id}\u0000"', r'"\u0000{id}"', "[]")
+"""What an id and what follows it become, for an entry that can't be read."""
+
 picks = st.integers(0, 30)
 
 
@@ -378,6 +382,25 @@ class Story(RuleBasedStateMachine):
     def turn_out_otherwise(self, quirk: tuple[str, Any]) -> None:
         """Each [?] of the API's documents."""
         setattr(self.sim.quirks, *quirk)
+
+    @counted(name=st.sampled_from(["conversations", "messages", "jobs"]), entry=st.sampled_from(_POISON))
+    def insert_poison(self, name: str, entry: str) -> None:
+        """An entry that can't be read stands at the head of a list, until everything is quiet."""
+        self.sim.faults.rewrite(rf'"{name}":\[(?=\{{)', f'"{name}":[{entry},', 1, path="^/", times=None)
+
+    @counted(number=picks, which=st.integers(0, 250), whole=st.booleans(), into=st.sampled_from(_SPOILED))
+    def spoil_entry(self, number: int, which: int, *, whole: bool, into: str) -> None:
+        """A conversation or a message can't be read any more, or its id has NUL, wherever it is listed."""
+        id_ = self.pick(number)
+        spoiled = id_ if whole else self.pick_message(id_, which)
+        self.sim.faults.rewrite(f'"id":"{spoiled}"', f'"id":{into.replace("{id}", spoiled)}', path="^/", times=None)
+
+    @counted(days=st.sampled_from([400.0, -400.0]), full=st.booleans())
+    def leap(self, days: float, *, full: bool) -> None:
+        """The mirror's wall clock is 400 days wrong for one poll, and right again."""
+        self.clock.skew = days * DAY
+        self.runner.run(self.rig.poll(full=full))
+        self.clock.skew = 0.0
 
     @counted(hours=st.sampled_from([-48.0, -1.0, -0.01, 0.5, 26.0]))
     def jump(self, hours: float) -> None:

@@ -1,5 +1,6 @@
 """Watching over the mirror: status, check."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from syncd.cli.terminal import (
     render_size,
     safe_text,
 )
-from syncd.core.times import after, parse_duration, seconds_between
+from syncd.core.times import AHEAD_SECONDS, after, elapsed, parse_duration
 from syncd.files import companion
 from syncd.store.database import Database
 from syncd.store.feed import read_consumers
@@ -201,7 +202,10 @@ def find_reasons(
     if not accounts:
         return [{"kind": "no_accounts", "text": "no account is mirrored yet"}]
     stale = [reason for row in accounts if (reason := _judge_freshness(database, row, now, max_age))]
-    failing = [_describe_failure(row, now) for row in read_failures_before(database, after(now, -max_age))]
+    failing = [
+        _describe_failure(row, now)
+        for row in read_failures_before(database, after(now, -max_age), after(now, AHEAD_SECONDS))
+    ]
     waiting = [_describe_wait(row) for row in (read_waiting(database, max_waiting) if max_waiting else ())]
     return [*stale, *failing, *waiting, *find_target_reasons(database, now, max_age)]
 
@@ -209,21 +213,31 @@ def find_reasons(
 def _judge_freshness(database: Database, row: dict[str, Any], now: str, max_age: float) -> Reason | None:
     last = row["last_success_at"]
     if row["state"] == "starting":
-        last = max(filter(None, (last, read_progress(database, row["account"]))), default=None)
-    age = None if last is None else seconds_between(last, now)
+        last = max(filter(None, (last, read_progress(database, row["account"], now))), default=None)
+    age = _age(last, now)
     if age is not None and age <= max_age:
         return None
     what = "first pass without progress" if row["state"] == "starting" else "last successful poll"
-    since = "never" if age is None else f"{render_length(age)} ago"
+    since = "never" if last is None else _AHEAD if age is None else f"{render_length(age)} ago"
     trouble = f": {row['last_error']}" if row["last_error"] else ""
     text = f"{row['account']}: {what} {since} (state {row['state']}{trouble})"
     return {"kind": "stale", "account": row["account"], "state": row["state"], "age_seconds": age, "text": text}
 
 
+_AHEAD = "at a time that has yet to come, as the clock was set back"
+
+
+def _age(since: str | None, now: str) -> float | None:
+    """Seconds since then; None where nobody knows: it never was, or lies ahead."""
+    age = math.inf if since is None else elapsed(since, now)
+    return None if math.isinf(age) else age
+
+
 def _describe_failure(row: dict[str, Any], now: str) -> Reason:
-    lasted = seconds_between(row["first_failed_at"], now)
+    lasted = _age(row["first_failed_at"], now)
     what = f"{row['kind']} {row['subject_id']}"
-    text = f"{row['account']}: {what} has failed for {render_length(lasted)} ({row['reason'] or 'reason unknown'})"
+    since = f"for {render_length(lasted)}" if lasted is not None else f"since {_AHEAD[3:]}"
+    text = f"{row['account']}: {what} has failed {since} ({row['reason'] or 'reason unknown'})"
     return {
         "kind": "failure",
         "account": row["account"],
@@ -276,7 +290,7 @@ def find_target_reasons(database: Database, now: str, max_age: float) -> list[Ro
 
 def _judge(row: Row, now: str, max_age: float) -> Row | None:
     since = row["failing_since"] if row["error"] else row["published_at"] if row["behind"] else now
-    age = None if since is None else seconds_between(since, now)
+    age = _age(since, now)
     if age is not None and age <= max_age:
         return None
     lasted = "ever" if age is None else render_length(age)

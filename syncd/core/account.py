@@ -16,7 +16,7 @@ from syncd.core.observations import (
     Waiting,
 )
 from syncd.core.plan import Account, AccountCheckpoint, Plan, SyncRun
-from syncd.core.times import after, trouble_wait
+from syncd.core.times import after, clamp, seconds_between, trouble_wait
 
 HEALTHY = frozenset({"starting", "ok"})
 """The states in which nothing is wrong."""
@@ -87,14 +87,21 @@ def plan_identified(held: HeldAccount, identified: Identified) -> Plan:
     )
 
 
+def limited_until(checkpoint: AccountCheckpoint, now: Instant) -> Instant | None:
+    """Until when the server said to ask nothing: never for longer from now on than it said at first."""
+    until = checkpoint.limited_until
+    return None if until is None else clamp(until, now, checkpoint.limited_seconds)
+
+
 def plan_waiting(held: HeldAccount, waiting: Waiting) -> Plan:
     """Store the wait before it is waited, so that a restart does not ask sooner."""
     if held.account is None:
         return Plan()
-    until = max(waiting.until, held.account_checkpoint.limited_until or "")
+    until = max(waiting.until, limited_until(held.account_checkpoint, waiting.now) or "")
+    seconds = max(0.0, seconds_between(waiting.now, until))
     return Plan(
         account=replace(held.account, retry_at=until),
-        account_checkpoint=replace(held.account_checkpoint, limited_until=until),
+        account_checkpoint=replace(held.account_checkpoint, limited_until=until, limited_seconds=seconds),
         answer=until,
     )
 

@@ -29,11 +29,12 @@ from syncd.core.model import (
     Row,
     Snapshot,
     Subject,
+    Unreadable,
     Wanted,
 )
 from syncd.core.observations import Failed, HeldMessages, Observation
 from syncd.core.plan import Account, AccountCheckpoint, Failure, PendingTask, Plan
-from syncd.core.times import SECOND_LOOK_SECONDS, after, next_interval, seconds_between
+from syncd.core.times import SECOND_LOOK_SECONDS, after, clamp, elapsed, is_due, next_interval, seconds_between
 from syncd.core.walk import Reason
 
 UNPUBLISHED_SECONDS = 600.0
@@ -132,6 +133,7 @@ class SubjectsRead(Observation, frozen=True, kw_only=True):
     lists_candidates: bool = False
     server_time: Instant | None = None
     is_whole: bool = True
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class ListsRead(Observation, frozen=True, kw_only=True):
@@ -237,11 +239,10 @@ def _candidates_due(held: HeldSubjects, read: SubjectsRead) -> Iterable[PendingT
         yield replace(task, due_at=after(read.now, read.again_in), reason=Reason(since=read.server_time))
     elif read.lists_candidates:
         since = held.account_checkpoint.surveyed_at
-        for subject in read.subjects:
-            if subject.row.id not in held.listings:
-                yield PendingTask(
-                    kind="candidates", subject_id=subject.row.id, due_at=read.now, reason=Reason(since=since)
-                )
+        named = (one.id for one in read.unreadable if one.id is not None)
+        for job_id in (*(subject.row.id for subject in read.subjects), *named):
+            if job_id not in held.listings:
+                yield PendingTask(kind="candidates", subject_id=job_id, due_at=read.now, reason=Reason(since=since))
 
 
 def _take_up(
@@ -313,7 +314,7 @@ def plan_lists_read(held: HeldRound, read: ListsRead) -> Plan:
 def _is_check_due(chat: Chat, read: ListsRead, *, gone: bool) -> bool:
     """Whether a subject that no list shows is to be asked for itself again."""
     seconds = UNPUBLISHED_SECONDS if gone else read.pace.idle_seconds
-    return chat.checked_at is None or after(chat.checked_at, seconds) <= read.now
+    return chat.checked_at is None or elapsed(chat.checked_at, read.now) >= seconds
 
 
 def plan_round_begun(held: HeldRound, begun: RoundBegun) -> Plan:
@@ -345,16 +346,17 @@ def _is_due(held: HeldRound, id_: str, begun: RoundBegun) -> bool:
     if begun.everything:
         return True
     chat = held.chats[id_]
-    turn = chat.next_poll_at is None or chat.next_poll_at <= begun.now or _wants_second_look(chat, begun.now)
+    turn = chat.next_poll_at is None or is_due(chat.next_poll_at, begun.now, chat.interval)
+    turn = turn or _wants_second_look(chat, begun.now)
     return turn and _may_try(held, id_, begun.now)
 
 
 def _may_try(held: HeldRound, id_: str, now: Instant) -> bool:
-    return held.failing.get(("conversation", id_), "") <= now
+    return is_due(held.failing.get(("conversation", id_), ""), now)
 
 
 def _wants_second_look(chat: Chat, now: Instant) -> bool:
-    return chat.doubted_until is not None and chat.doubted_until <= now
+    return chat.doubted_until is not None and is_due(chat.doubted_until, now, SECOND_LOOK_SECONDS)
 
 
 # Plans for one chat: an answer compared, as a set, with what is held.
@@ -371,25 +373,27 @@ def plan_snapshot(held: HeldChat, read: SnapshotRead) -> Plan:
         return Plan(answer=False)
     live = {m.id: m for m in held.messages.values() if m.gone_at is None and m.conversation_id == conversation.id}
     came = {message.id: message for message in read.snapshot.messages}
-    if not came and live and not read.confirmed:
+    unreadable = {one.subject_id for one in read.snapshot.unreadable}
+    if not came and not unreadable and live and not read.confirmed:
         return Plan(answer=Doubtful())
     claims = weigh_claims(held, conversation.id, read.snapshot.messages, read.now)
-    over = end_claims(held, conversation.id, came) if read.snapshot.is_whole else ClaimsOver()
+    over = end_claims(held, conversation.id, {*came, *unreadable}) if read.snapshot.is_whole else ClaimsOver()
     moved = {message.id for message in over.moved}
     compared = compare(held.messages, [m for m in read.snapshot.messages if m.id not in claims.foreign])
-    missing = tuple(id_ for id_ in live if id_ not in came and id_ not in moved) if read.snapshot.is_whole else ()
-    row = with_last(conversation, (*came.values(), *(live[id_] for id_ in missing)))
+    left = tuple(id_ for id_ in live if id_ not in came and id_ not in moved)
+    # an entry without a usable id may be any of those that are missing
+    nameless = any(one.id is None for one in read.snapshot.unreadable)
+    certain = read.snapshot.is_whole and not nameless
+    missing = tuple(id_ for id_ in left if id_ not in unreadable) if certain else ()
+    row = with_last(conversation, (*came.values(), *(live[id_] for id_ in left)))
     differs = bool(compared.new or compared.changed or missing or moved)
     return Plan(
         rows=(*compared.new, *compared.changed, *over.moved, *(() if row == conversation else (row,))),
         revisions=compared.revisions,
         events=tuple(_events(compared, chat, read)),
         chats=((conversation.id, _looked_at(chat, read, row, busy=differs)),),
-        suspects=(
-            *claims.made,
-            *(("message", id_, conversation.id) for id_ in missing if id_ not in held.suspects),
-        ),
-        unsuspect=(*over.unsuspect, *(("message", id_) for id_ in came if id_ in held.suspects)),
+        suspects=(*claims.made, *(("message", id_, conversation.id) for id_ in missing)),
+        unsuspect=(*over.unsuspect, *(("message", id_) for id_ in (*came, *unreadable) if id_ in held.suspects)),
         failures=claims.quarrels,
         recovered=(
             *over.recovered,
@@ -421,7 +425,8 @@ def _looked_at(chat: Chat, read: SnapshotRead, row: Conversation, *, busy: bool)
 
 def settled(chat: Chat, now: Instant, pace: Pace, *, busy: bool) -> Chat:
     """The chat after a look that was no 304: its next turn, and a second look done if it was time for one."""
-    doubted = chat.doubted_until if chat.doubted_until is not None and chat.doubted_until > now else None
+    until = None if chat.doubted_until is None else clamp(chat.doubted_until, now, SECOND_LOOK_SECONDS)
+    doubted = until if until is not None and until > now else None
     return replace(rested(chat, now, pace, busy=busy), looked_at=now, doubted_until=doubted)
 
 

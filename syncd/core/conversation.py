@@ -269,13 +269,17 @@ def plan_page(held: HeldConversation, read: PageRead) -> Plan:
         task.checkpoint, read.walk, read.page, last_id=task.entry.last_message_id, last=last, leads_on=read.leads_on
     )
     checkpoint = _noted(reached.checkpoint, compared, last, whole=task.checkpoint.whole_since is not None)
-    if checkpoint.walk is not None and read.walk.goal == "explain" and _is_found(checkpoint, task, messages, compared):
+    if (
+        checkpoint.walk is not None
+        and read.walk.goal == "explain"
+        and _is_found(checkpoint, task, {*messages, *read.page.ids}, compared)
+    ):
         checkpoint = replace(checkpoint, walk=None)
     plan = Plan(
         rows=compared.new + compared.changed,
         revisions=compared.revisions,
         events=tuple(_message_events(compared, task.checkpoint)),
-        unsuspect=tuple(("message", id_) for id_ in messages if id_ in held.suspects),
+        unsuspect=tuple(("message", id_) for id_ in {*messages, *read.page.ids} if id_ in held.suspects),
         suspects=claims.made,
         failures=claims.quarrels,
         tasks=claims.tasks,
@@ -309,10 +313,10 @@ def _is_history(message: Message, before: Instant, *, whole: bool) -> bool:
 
 
 def _is_found(
-    checkpoint: ConversationCheckpoint, task: ConversationTask, messages: dict[str, Message], compared: Comparison
+    checkpoint: ConversationCheckpoint, task: ConversationTask, known: set[str], compared: Comparison
 ) -> bool:
     """Whether a search is over: all that was missing by name is here, and something explains the entry's time."""
-    if any(id_ is not None and id_ not in messages for id_ in (task.entry.last_message_id, task.reason.want)):
+    if any(id_ is not None and id_ not in known for id_ in (task.entry.last_message_id, task.reason.want)):
         return False
     return bool(compared.new or compared.edited or compared.restored) or is_explained(checkpoint, task.entry)
 
@@ -334,7 +338,7 @@ def _followed(
     """The page's plan, with what comes after it."""
     checkpoint, walk, task = reached.checkpoint, read.walk, find_task(held)
     checkpoints = ((read.page.conversation_id, checkpoint),)
-    met = frozenset(message.id for message in read.page.messages)
+    met = read.page.ids
     if task is None:
         return plan
     if checkpoint.walk is not None:
@@ -558,7 +562,7 @@ def next_failure(held: Failure | None, failed: Failed) -> Failure:
         reason=failed.reason,
         request_id=failed.request_id,
         tries=tries,
-        first_failed_at=failed.now if held is None else held.first_failed_at,
+        first_failed_at=failed.now if held is None else min(held.first_failed_at, failed.now),
         next_try_at=after(failed.now, wait),
     )
 

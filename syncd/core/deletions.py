@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from syncd.core.conversation import message_event
 from syncd.core.model import Conversation, Event, Instant, Message
 from syncd.core.observations import HeldProposals, HeldSuspects, HeldTurn, Overdue, ReconcileBegun, SuspectsSettled
-from syncd.core.plan import PendingTask, Plan
-from syncd.core.times import SECOND_LOOK_SECONDS, after, seconds_between
+from syncd.core.plan import AccountCheckpoint, PendingTask, Plan
+from syncd.core.times import LONGEST_BACKOFF_SECONDS, SECOND_LOOK_SECONDS, after, clamp, seconds_between
 from syncd.core.walk import Reason
 
 
@@ -69,12 +69,9 @@ def plan_suspects_settled(held: HeldSuspects, settled: SuspectsSettled) -> Plan:
     believed, doubted = _weighed(held, settled.now)
     tasks: tuple[PendingTask, ...] = ()
     if doubted.size:
-        waits = account_checkpoint.second_look_at is not None and account_checkpoint.second_look_at > settled.now
-        due = (
-            account_checkpoint.second_look_at
-            if waits and account_checkpoint.second_look_at
-            else after(settled.now, SECOND_LOOK_SECONDS)
-        )
+        second = _second_look_at(held.account_checkpoint, settled.now)
+        waits = second is not None and second > settled.now
+        due = second if waits and second else after(settled.now, SECOND_LOOK_SECONDS)
         account_checkpoint = replace(account_checkpoint, second_look_at=due, loss_guard=_guard(held, doubted))
         tasks = tuple(_looked_at_again(doubted, due))
     elif not held.deferred:
@@ -106,12 +103,17 @@ def _weighed(held: HeldSuspects, now: Instant) -> tuple[_Loss, _Loss]:
         return _Loss(), every
     if not _is_large_loss(held):
         return every, _Loss()
-    second_look = held.account_checkpoint.second_look_at
+    second_look = _second_look_at(held.account_checkpoint, now)
     if second_look is None or second_look > now:
         return _Loss(), every
     first_look = after(second_look, -SECOND_LOOK_SECONDS)
     twice = frozenset(subject for subject, since in held.since.items() if since <= first_look)
     return _part(every, twice, is_in=True), _part(every, twice, is_in=False)
+
+
+def _second_look_at(checkpoint: AccountCheckpoint, now: Instant) -> Instant | None:
+    """When a large loss is looked at again: never later than it would be if it were first seen now."""
+    return None if checkpoint.second_look_at is None else clamp(checkpoint.second_look_at, now, SECOND_LOOK_SECONDS)
 
 
 def _part(loss: _Loss, subjects: frozenset[tuple[str, str]], *, is_in: bool) -> _Loss:
@@ -166,7 +168,8 @@ def plan_overdue(held: HeldTurn, overdue: Overdue) -> Plan:
         return Plan(completed=completed)
     waited = seconds_between(turn.asked_at, overdue.now)
     if waited < overdue.after:
-        return Plan(tasks=(replace(held.pending, due_at=after(turn.asked_at, overdue.after)),))
+        due = clamp(after(turn.asked_at, overdue.after), overdue.now, LONGEST_BACKOFF_SECONDS)
+        return Plan(tasks=(replace(held.pending, due_at=due),))
     event = Event(
         kind="conversation.overdue",
         conversation_id=overdue.conversation_id,

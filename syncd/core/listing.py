@@ -19,10 +19,11 @@ from syncd.core.observations import (
     ListingProved,
     ListingsDue,
     ListWalked,
+    ProposalsListed,
     UnreadList,
 )
 from syncd.core.plan import PendingTask, Plan
-from syncd.core.times import after
+from syncd.core.times import LONGEST_BACKOFF_SECONDS, after, is_due
 from syncd.core.walk import ConversationCheckpoint, Reason, Walk, begin
 
 
@@ -84,7 +85,7 @@ def _plan_entry(held: HeldEntries, entry: Conversation, seen: Entries | UnreadLi
         return Plan()
     first_pass = held.account.complete_since is None
     reason = Reason(entry=entry, verify=reconcile, first_pass=first_pass and row is None)
-    due = seen.now if changed else after(seen.now, delay)
+    due = seen.now if changed else after(seen.now, min(delay, LONGEST_BACKOFF_SECONDS))
     tasks = [PendingTask(kind="conversation", subject_id=entry.id, due_at=due, reason=reason)]
     if entry.proposal_id is not None and entry.proposal_id not in held.proposals:
         tasks.append(
@@ -93,7 +94,7 @@ def _plan_entry(held: HeldEntries, entry: Conversation, seen: Entries | UnreadLi
     rows, events = _appearance(row, entry, first_pass=first_pass)
     if row is not None:
         return Plan(rows=rows, events=events, tasks=tuple(tasks))
-    checkpoint = _new_thread(held, seen.now)
+    checkpoint = _new_thread(held, seen)
     walk = None if pending is not None or reconcile else begin(checkpoint, reason, entry, last=None, change_id=0)
     return Plan(rows=rows, events=events, tasks=tuple(tasks), checkpoints=((entry.id, checkpoint),), answer=walk)
 
@@ -130,15 +131,15 @@ def _appearance(
     return (), ()
 
 
-def _new_thread(held: HeldEntries, now: Instant) -> ConversationCheckpoint:
+def _new_thread(held: HeldEntries, seen: Entries | UnreadList) -> ConversationCheckpoint:
     """The thread of a conversation that is seen for the first time.
 
     In the first pass history ends when that began, later with the poll ahead of the discovery; both by the server's
-    clock.
+    clock, and not after the answer that shows it: a server without `Date` had ours stand for it, which may be wrong.
     """
-    if held.account.complete_since is None:
-        return ConversationCheckpoint(history_before=held.account.first_started_at or now)
-    return ConversationCheckpoint(history_before=held.account_checkpoint.surveyed_at or now)
+    first_pass = held.account.complete_since is None
+    since = held.account.first_started_at if first_pass else held.account_checkpoint.surveyed_at
+    return ConversationCheckpoint(history_before=min(since or seen.now, seen.server_time))
 
 
 def plan_unread(held: HeldEntries, seen: UnreadList) -> Plan:
@@ -210,8 +211,19 @@ def plan_jobs(held: HeldJobs, read: JobsRead) -> Plan:
             PendingTask(kind="proposals", subject_id=job.id, due_at=read.now)
             for job in read.jobs
             if read.every_proposal
+        )
+        + tuple(
+            PendingTask(kind="proposals", subject_id=one.id, due_at=read.now)
+            for one in read.unreadable
+            if read.every_proposal and one.id is not None
         ),
     )
+
+
+def plan_proposals_listed(listed: ProposalsListed) -> Plan:
+    """Ask for each proposal itself whose entry in the list can't be read."""
+    ids = (one.id for one in listed.unreadable if one.id is not None)
+    return Plan(tasks=tuple(PendingTask(kind="proposal", subject_id=id_, due_at=listed.now) for id_ in ids))
 
 
 def plan_listing_proved(held: HeldTask, proved: ListingProved) -> Plan:
@@ -230,7 +242,7 @@ def plan_listing_failed(held: HeldTask, failed: Failed) -> Plan:
     it is, which the answer False says.
     """
     is_task = failed.kind != "conversations"
-    if not is_task and held.failure is not None and failed.now < held.failure.next_try_at:
+    if not is_task and held.failure is not None and not is_due(held.failure.next_try_at, failed.now):
         return Plan(answer=False)
     failure = next_failure(held.failure, failed)
     pending = held.pending or PendingTask(kind=failed.kind, subject_id=failed.subject_id, due_at=failed.now)

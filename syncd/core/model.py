@@ -174,18 +174,36 @@ class Event(Struct, frozen=True, kw_only=True):
 # What one answer of a server brings, in the model's nouns.
 
 
+class Unreadable(Struct, frozen=True, kw_only=True):
+    """An entry of a list that can't be kept as it came; `subject_id` stands for it in `failures`, `reason` says why.
+
+    That is its own `id` where it has a usable one, else the list and a digest of what came.
+    """
+
+    kind: str
+    subject_id: str
+    reason: str
+    id: str | None = None
+
+
+NOWHERE = "\0"
+"""Stands for a cursor that can't be read: something follows, and no way leads to it."""
+
+
 class EntryPage(Struct, frozen=True, kw_only=True):
     """One page of the list; it proves nothing about what is not on it. `next_cursor` None: the list's end."""
 
     entries: tuple[Conversation, ...]
     next_cursor: str | None
     server_time: Instant
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class Page(Struct, frozen=True, kw_only=True):
     """Messages of one conversation in no promised order.
 
-    `limit` is how many were asked for. `next_cursor` None: the end in that direction.
+    `limit` is how many were asked for, `count` how many entries came, whatever they were. `next_cursor` None: the end
+    in that direction.
     """
 
     conversation_id: str
@@ -193,6 +211,18 @@ class Page(Struct, frozen=True, kw_only=True):
     next_cursor: str | None
     limit: int
     server_time: Instant
+    unreadable: tuple[Unreadable, ...] = ()
+    count: int = 0
+
+    @property
+    def is_short(self) -> bool:
+        """Whether fewer entries came than were asked for."""
+        return max(self.count, len(self.messages)) < self.limit
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """What was met here, the entries that can't be read included."""
+        return frozenset([message.id for message in self.messages] + [one.subject_id for one in self.unreadable])
 
 
 class ProposalWithCandidate(Struct, frozen=True, kw_only=True):
@@ -213,6 +243,7 @@ class ProposalPage(Struct, frozen=True, kw_only=True):
     proposals: tuple[ProposalWithCandidate, ...]
     next_cursor: str | None
     server_time: Instant
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class Transcript(Struct, frozen=True, kw_only=True):
@@ -221,6 +252,7 @@ class Transcript(Struct, frozen=True, kw_only=True):
     interview: Interview
     messages: tuple[InterviewMessage, ...]
     server_time: Instant
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class JobPage(Struct, frozen=True, kw_only=True):
@@ -229,6 +261,7 @@ class JobPage(Struct, frozen=True, kw_only=True):
     jobs: tuple[Job, ...]
     next_cursor: str | None
     server_time: Instant
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -382,6 +415,7 @@ class SubjectList(Struct, frozen=True, kw_only=True):
     server_time: Instant
     etag: str | None = None
     is_whole: bool = True
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -394,6 +428,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     etag: str | None
     server_time: Instant
     is_whole: bool = True
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class NotModified(Struct, frozen=True, kw_only=True):

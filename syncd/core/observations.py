@@ -15,6 +15,7 @@ from syncd.core.model import (
     Proposal,
     ProposalWithCandidate,
     Transcript,
+    Unreadable,
 )
 from syncd.core.plan import Account, AccountCheckpoint, Failure, PendingTask, PollCost
 from syncd.core.walk import ConversationCheckpoint, Fresh, Walk
@@ -59,6 +60,7 @@ class Entries(Observation, frozen=True, kw_only=True):
 
     entries: tuple[Conversation, ...]
     server_time: Instant
+    unreadable: tuple[Unreadable, ...] = ()
     reconcile: bool = False
     seen_before: int = 0
     spread: float = 0.0
@@ -70,17 +72,20 @@ class UnreadList(Observation, frozen=True, kw_only=True):
     entries: tuple[Conversation, ...]
     complete: bool
     server_time: Instant
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class ListWalked(Observation, frozen=True, kw_only=True):
     """The list was walked down to the mark, or to its end.
 
     `head` is its newest `updated_at`, as seen before the walk. `listed`: every id, if a reconcile walked it whole.
+    `met`: what of it could not be read, if it went to the list's end.
     """
 
     head: Instant | None
     server_time: Instant
     listed: frozenset[str] | None = None
+    met: frozenset[str] | None = None
 
 
 class CheckDue(Observation, frozen=True, kw_only=True):
@@ -154,13 +159,28 @@ class JobsRead(Observation, frozen=True, kw_only=True):
 
     jobs: tuple[Job, ...]
     every_proposal: bool = False
+    unreadable: tuple[Unreadable, ...] = ()
+
+
+class ProposalsListed(Observation, frozen=True, kw_only=True):
+    """What of a page of a job's proposals could not be read."""
+
+    job_id: str
+    unreadable: tuple[Unreadable, ...]
 
 
 class ListingProved(Observation, frozen=True, kw_only=True):
-    """A list was walked to a proved end, and nothing of it failed."""
+    """A list was walked to a proved end, and nothing of it failed; `met`: what of it could not be read."""
 
     kind: str
     subject_id: str
+    met: frozenset[str] = frozenset()
+
+
+class ListingDue(Observation, frozen=True, kw_only=True):
+    """It is time to read a listing again, as some of it could not be read."""
+
+    listing: str
 
 
 class FeedRead(Observation, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from syncd.core.listing import plan_entries
 from syncd.core.model import Conversation, Instant, Message, Outgoing, normal
 from syncd.core.observations import Entries, HeldConversation, HeldEntries, Observation
 from syncd.core.plan import Plan
-from syncd.core.times import after, seconds_between
+from syncd.core.times import AHEAD_SECONDS, after, is_due, seconds_between
 from syncd.errors import (
     AuthError,
     FetchError,
@@ -168,6 +168,11 @@ def plan_queued(held: HeldOutbox, queued: Queued) -> Plan:
     return _changed(outgoing)
 
 
+def is_late(outgoing: Outgoing, now: Instant) -> bool:
+    """Whether a queued message's hour is over; one whose hour has yet to begin was queued by a clock that was wrong."""
+    return outgoing.expires_at is not None and is_due(outgoing.expires_at, now, EXPIRES_SECONDS)
+
+
 def seconds_until_leaving(outgoing: Outgoing, now: Instant) -> float:
     """How long a message for later still waits; an instant further off than it can be, of a wrong clock, is none."""
     left = 0.0 if outgoing.leaves_at is None else seconds_between(now, outgoing.leaves_at)
@@ -179,7 +184,7 @@ def plan_attempted(held: HeldOutbox, attempted: Attempted) -> Plan:
     outgoing = held.outgoing
     if outgoing is None or outgoing.state != "queued":
         return Plan(answer=outgoing)
-    if outgoing.expires_at is not None and outgoing.expires_at <= attempted.now:
+    if is_late(outgoing, attempted.now):
         error = _EXPIRED.format(outgoing.expires_at, retry_command(outgoing.id))
         return _changed(replace(outgoing, state="expired", error=error))
     if seconds_until_leaving(outgoing, attempted.now):
@@ -259,7 +264,7 @@ def plan_looked(held: HeldOutbox, looked: Looked) -> Plan:
 def _missed(outgoing: Outgoing, now: Instant) -> Outgoing:
     if outgoing.state != "sending":
         return outgoing
-    if outgoing.missed_at is None:
+    if outgoing.missed_at is None or outgoing.missed_at > after(now, AHEAD_SECONDS):
         return replace(outgoing, missed_at=now)
     if seconds_between(outgoing.missed_at, now) < SETTLE_SECONDS:
         return outgoing

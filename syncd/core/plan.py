@@ -6,6 +6,7 @@ from msgspec import Struct, json
 from msgspec.structs import replace
 
 from syncd.core.model import Chat, Event, Instant, Outgoing, Row
+from syncd.core.times import LONGEST_RATE_LIMIT_SECONDS
 from syncd.core.walk import ConversationCheckpoint, Reason
 
 
@@ -103,15 +104,16 @@ class AccountCheckpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is remembered of an account beside its row.
 
     `list_mark`: the newest `updated_at` at the head of the last list walk that was finished. `surveyed_at`: the
-    server's time at that walk. `limited_until`: the server said to ask nothing before. `feed_cursor`: the place in the
-    server's own feed. `trouble`: an episode of trouble is open. `troubles`: polls in a row that ended in trouble.
-    `reconciling_since`: a reconcile is under way; `reconcile_listed`: all that it compares is owed. `second_look_at`:
-    when a large loss, told of in `loss_guard`, is looked at again.
+    server's time at that walk. `limited_until`: the server said to ask nothing before, `limited_seconds` long.
+    `feed_cursor`: the place in the server's own feed. `trouble`: an episode of trouble is open. `troubles`: polls
+    in a row that ended in trouble. `reconciling_since`: a reconcile is under way; `reconcile_listed`: all that it
+    compares is owed. `second_look_at`: when a large loss, told of in `loss_guard`, is looked at again.
     """
 
     list_mark: Instant | None = None
     surveyed_at: Instant | None = None
     limited_until: Instant | None = None
+    limited_seconds: float = LONGEST_RATE_LIMIT_SECONDS
     feed_cursor: str | None = None
     trouble: bool = False
     troubles: int = 0
@@ -143,7 +145,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     `forget_cursors`: those of every conversation are another viewer's. `met`: messages of the conversation in
     `checkpoints` that a comparison has met so far; `forget_met`: the conversation whose comparison begins anew.
     `completed`: kind, subject and version of tasks. `recovered`: kind and subject of failures that are over.
-    `suspects`: kind, subject, conversation.
+    `suspects`: kind, subject, conversation. `set_aside`: listing, kind and subject of entries that can't be read.
     """
 
     rows: tuple[Row, ...] = ()
@@ -155,6 +157,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     completed: tuple[tuple[str, str, int], ...] = ()
     failures: tuple[Failure, ...] = ()
     recovered: tuple[tuple[str, str], ...] = ()
+    set_aside: tuple[tuple[str, str, str], ...] = ()
     forget_cursors: bool = False
     met: tuple[str, ...] = ()
     forget_met: str | None = None

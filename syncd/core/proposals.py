@@ -101,7 +101,7 @@ def _next_tasks(held: HeldProposal, proposal: Proposal, read: ProposalRead) -> t
     compared = held.pending is not None and held.pending.reason is not None and held.pending.reason.verify
     if holds_interview != bool(proposal.transcript_available) or (holds_interview and compared):
         return (PendingTask(kind="interview", subject_id=proposal.id, due_at=read.now, reason=reason),)
-    active = held.active_at is not None and seconds_between(held.active_at, read.now) < ACTIVE_SECONDS
+    active = held.active_at is not None and abs(seconds_between(held.active_at, read.now)) < ACTIVE_SECONDS
     if not holds_interview and active:
         due = after(read.now, INTERVIEW_LOOK_SECONDS)
         task = held.pending or PendingTask(kind="proposal", subject_id=proposal.id, due_at=due)
@@ -113,7 +113,9 @@ def plan_transcript(held: HeldProposal, read: TranscriptRead) -> Plan:
     """Store the latest interview; messages of the one it replaces are no longer there."""
     interview, came = read.transcript.interview, {message.id: message for message in read.transcript.messages}
     rows: list[Row] = [message for id_, message in came.items() if held.messages.get(id_) != message]
-    rows += _gone_messages(held, came, read.now)
+    unreadable = read.transcript.unreadable
+    if all(one.id is not None for one in unreadable):  # one without a usable id may be any of those that are missing
+        rows += _gone_messages(held, {*came, *(one.subject_id for one in unreadable)}, read.now)
     if interview != held.interview:
         rows.append(interview)
     return Plan(
@@ -124,7 +126,7 @@ def plan_transcript(held: HeldProposal, read: TranscriptRead) -> Plan:
     )
 
 
-def _gone_messages(held: HeldProposal, came: dict[str, InterviewMessage], now: Instant) -> list[InterviewMessage]:
+def _gone_messages(held: HeldProposal, came: set[str], now: Instant) -> list[InterviewMessage]:
     return [
         replace(message, gone_at=now)
         for id_, message in held.messages.items()
@@ -160,7 +162,7 @@ def plan_interview_missing(held: HeldProposal, missing: InterviewMissing) -> Pla
         )
         rows: tuple[Row, ...] = (
             replace(held.interview, gone_at=missing.now),
-            *_gone_messages(held, {}, missing.now),
+            *_gone_messages(held, set(), missing.now),
         )
         return Plan(rows=rows, events=(event,), completed=_completed(held))
     if held.proposal is None or not held.proposal.transcript_available or held.pending is None:
@@ -219,7 +221,7 @@ def plan_erasure(held: HeldProposal, proposal: Proposal, candidate: Candidate | 
         return Plan()
     if not _interview_agrees(held, proposal):
         return Plan(suspects=(nameless,), unsuspect=(erasure[:2],))
-    since = held.erasure_since or now
+    since = min(held.erasure_since or now, now)
     if now < after(since, ERASURE_LOOK_SECONDS):
         look = held.pending or PendingTask(kind="proposal", subject_id=proposal.id, due_at=now)
         again = replace(look, due_at=after(since, ERASURE_LOOK_SECONDS), reason=None)

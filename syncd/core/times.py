@@ -1,5 +1,6 @@
 """Times as text, lengths of time, and how long things wait."""
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -35,6 +36,29 @@ def after(instant: Instant, seconds: float) -> Instant:
 def seconds_between(start: Instant, end: Instant) -> float:
     """How many seconds lie from start to end; negative when end comes first."""
     return (as_datetime(end) - as_datetime(start)).total_seconds()
+
+
+# What a stored instant is worth once the clock may have been set since. Every instant is weighed where it is read.
+
+
+AHEAD_SECONDS = 10.0
+"""How far ahead an instant of our own clock may lie, in seconds, before that clock must have been set back."""
+
+
+def clamp(instant: Instant, now: Instant, longest: float) -> Instant:
+    """The instant, which was never set more than `longest` seconds ahead: if it lies further ahead, it lies there."""
+    return min(instant, after(now, longest))
+
+
+def is_due(instant: Instant, now: Instant, longest: float | None = None) -> bool:
+    """Whether the instant has come, or lies further ahead than any that was ever set (the longest backoff)."""
+    return not now < instant <= after(now, AHEAD_SECONDS + (LONGEST_BACKOFF_SECONDS if longest is None else longest))
+
+
+def elapsed(since: Instant, now: Instant) -> float:
+    """Seconds since then; endless where it lies ahead, as then nobody knows how long ago it was."""
+    seconds = seconds_between(since, now)
+    return max(seconds, 0.0) if seconds >= -AHEAD_SECONDS else math.inf
 
 
 # How long: the one reading of `90s`, `10m`, `4h`, `1h30m`, `2d` or `0`.
@@ -82,7 +106,12 @@ SECOND_LOOK_SECONDS = 600.0
 """How long after a large loss was first seen it is looked at again, in seconds."""
 
 _FIRST_BACKOFF = 60.0
-_LONGEST_BACKOFF = 6 * 3600.0
+LONGEST_RATE_LIMIT_SECONDS = 86_400.0
+"""The longest wait that a server is believed, in seconds: one that means for ever will say so again tomorrow."""
+
+LONGEST_BACKOFF_SECONDS = 6 * 3600.0
+"""The longest that anything that failed is left alone, in seconds; nothing on the worklist is put off for longer."""
+
 _FIRST_TROUBLE = 5.0
 _LONGEST_PUBLISH_WAIT = 60.0
 _LONGEST_TROUBLE = 300.0
@@ -90,7 +119,7 @@ _LONGEST_TROUBLE = 300.0
 
 def backoff(tries: int) -> float:
     """Seconds to leave a failed subject alone after so many tries: doubling from a minute to six hours."""
-    return min(_FIRST_BACKOFF * 2.0 ** min(tries - 1, 30), _LONGEST_BACKOFF)
+    return min(_FIRST_BACKOFF * 2.0 ** min(tries - 1, 30), LONGEST_BACKOFF_SECONDS)
 
 
 def trouble_wait(troubles: int, poll_seconds: float) -> float:

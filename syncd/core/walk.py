@@ -18,7 +18,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from syncd.core.model import Conversation, Instant, Key, Page
+from syncd.core.model import NOWHERE, Conversation, Instant, Key, Page
 
 Direction = Literal["older", "newer"]
 Goal = Literal["probe", "fill", "start", "join", "explain"]
@@ -117,7 +117,7 @@ _REPEATS = 10
 _MOST_BEHIND_AN_END = 10  # pages without anything that are followed where the server's last pages have a cursor, too
 _MOST_PAGES = 100_000  # of one walk, whatever they bring: a listing that grows faster than it is read has no end
 
-Ending = Literal["cursor_repeats", "pages_without_end", "no_messages"]
+Ending = Literal["cursor_repeats", "cursor_unreadable", "pages_without_end", "no_messages"]
 """Why the end of a listing is not proved: the reason of its row in `failures`."""
 
 
@@ -138,7 +138,7 @@ class Trail:
         """Note that `asked` brought `next_cursor`; whether that leads on."""
         if asked is not None:
             self._cursors.add(asked)
-        return next_cursor is not None and next_cursor not in self._cursors
+        return next_cursor not in (None, NOWHERE) and next_cursor not in self._cursors
 
 
 class ListWalk:
@@ -165,7 +165,7 @@ class ListWalk:
         self.cursor = next_cursor
         self.ended = next_cursor is None
         if not self.ended and not leads_on:
-            self.ending = "cursor_repeats"
+            self.ending = "cursor_unreadable" if next_cursor == NOWHERE else "cursor_repeats"
         elif not self.ended and (self._idle >= MOST_IDLE or self._pages >= _MOST_PAGES):
             self.ending = "pages_without_end"
         return not self.ended and self.ending is None
@@ -215,6 +215,16 @@ class _Sight(Struct, frozen=True, kw_only=True):
         """Whether there is a page to be asked for behind this one."""
         return self.page.next_cursor is not None and self.ending is None and not self.stands
 
+    @property
+    def is_last_unreadable(self) -> bool:
+        """Whether the page has the last message, which can't be read."""
+        return any(one.subject_id == self.last_id for one in self.page.unreadable)
+
+    @property
+    def next_cursor(self) -> str | None:
+        """The cursor to go on from one day, if there is one."""
+        return None if self.page.next_cursor == NOWHERE else self.page.next_cursor
+
 
 def begin(
     checkpoint: ConversationCheckpoint, reason: Reason, entry: Conversation, last: Key | None, change_id: int
@@ -230,6 +240,11 @@ def begin(
     return None if walk is None else replace(walk, sought=identify(entry))
 
 
+def is_empty(entry: Conversation) -> bool:
+    """Whether the entry says that there is no message; a last one whose id can't be kept has a time all the same."""
+    return entry.last_message_id is None and entry.last_message_at is None
+
+
 def identify(entry: Conversation) -> tuple[str | None, Instant | None]:
     """What tells an entry of the list from a later one of the same conversation."""
     return (entry.last_message_id, entry.updated_at)
@@ -240,7 +255,7 @@ def _choose(
 ) -> Walk | None:
     if reason.verify:
         return Walk(direction="older", goal="probe", verify=True, since=change_id)
-    if entry.last_message_id is None and reason.want is None:
+    if is_empty(entry) and reason.want is None:
         return None  # an empty conversation: there is nothing to ask for
     if checkpoint.whole_since is None:
         return Walk(direction="older", goal="probe")
@@ -299,7 +314,7 @@ def advance(
         idle=idled(walk.idle, len(places), advances=advances),
     )
     repeats = page.next_cursor == walk.cursor or (checkpoint.open_ended and walk.idle >= _MOST_BEHIND_AN_END)
-    stands = page.next_cursor is not None and repeats and not advances and len(places) <= 1
+    stands = page.next_cursor is not None and repeats and not advances and len(page.ids) <= 1
     sight = _Sight(
         page=page,
         places=places,
@@ -326,7 +341,7 @@ def _find_ending(walk: Walk, page: Page, *, leads_on: bool) -> Ending | None:
     if page.next_cursor is None:
         return None
     if not leads_on:
-        return "cursor_repeats"
+        return "cursor_unreadable" if page.next_cursor == NOWHERE else "cursor_repeats"
     return "pages_without_end" if walk.idle >= MOST_IDLE else None
 
 
@@ -340,7 +355,8 @@ def _probe(checkpoint: ConversationCheckpoint, walk: Walk, sight: _Sight) -> Rea
         return Reached(checkpoint=replace(checkpoint, walk=None), ending=sight.ending)
     if not sight.places and sight.leads_on:
         return Reached(checkpoint=replace(checkpoint, walk=replace(walk, cursor=sight.page.next_cursor)))
-    believed = 0 < len(sight.places) < sight.page.limit or (not sight.places and sight.last_id is None)
+    nothing = not sight.page.ids
+    believed = (sight.page.is_short and not nothing) or (nothing and sight.last_id is None)
     if not sight.leads_on and believed:
         checkpoint = replace(checkpoint, walk=None, top=_highest(checkpoint.top, walk.high))
         return Reached(checkpoint=checkpoint, closed=True)
@@ -369,7 +385,7 @@ def _forwards(checkpoint: ConversationCheckpoint, walk: Walk, sight: _Sight) -> 
         walk = replace(walk, high=_highest(walk.high, walk.crest))
     checkpoint = replace(
         checkpoint,
-        tail_cursor=(walk.joined and sight.page.next_cursor) or checkpoint.tail_cursor,  # never a cursor above a gap
+        tail_cursor=(walk.joined and sight.next_cursor) or checkpoint.tail_cursor,  # never a cursor above a gap
         top=_highest(checkpoint.top, walk.high) if walk.joined else checkpoint.top,
         open_ended=sight.page.next_cursor is not None
         if any(message.id == sight.last_id for message in sight.page.messages)
@@ -405,6 +421,8 @@ def _goal_backwards(checkpoint: ConversationCheckpoint, walk: Walk, *, reached: 
 def _is_reached(checkpoint: ConversationCheckpoint, walk: Walk, sight: _Sight) -> bool:
     """Whether the walk has come to the list's last message; a comparison has to meet it itself."""
     if sight.last_id is None:
+        return not sight.leads_on  # there may be a last one that has no name
+    if sight.is_last_unreadable:
         return True
     run = (walk.high,) if walk.verify else (walk.high, checkpoint.top)
     return sight.last is not None and any(place is not None and sight.last <= place for place in run)
@@ -420,7 +438,7 @@ def _start_proof(sight: _Sight) -> StartProof:
     beyond = (
         sight.last_id is not None
         and bool(sight.places)
-        and all(message.id != sight.last_id for message in page.messages)
+        and sight.last_id not in page.ids
         and (last is None or last > sight.places[-1])
     )
     return "assumed" if page.next_cursor is not None and beyond else "unknown"
@@ -448,7 +466,7 @@ def _backwards(checkpoint: ConversationCheckpoint, walk: Walk, sight: _Sight) ->
         checkpoint = replace(checkpoint, top=_highest(checkpoint.top, walk.high))
     if at_start:
         checkpoint = replace(checkpoint, walk=None)
-        if sight.last_id is not None and walk.high is None:
+        if sight.last_id is not None and walk.high is None and not sight.page.ids:
             # no message at all, where the list names a last one: an answer that proves nothing
             return Reached(checkpoint=checkpoint, ending="no_messages")
         return Reached(checkpoint=checkpoint, closed=True)

@@ -28,13 +28,12 @@ from syncd.core.model import (
     NotModified,
     Pace,
     Snapshot,
-    Subject,
     SubjectList,
     Wanted,
     parse_chat_id,
 )
 from syncd.core.observations import HeldAccount, Identified, Observation
-from syncd.core.times import seconds_between
+from syncd.core.times import elapsed, is_due
 from syncd.engine.account import (
     BaseMirror,
     PassEndedError,
@@ -186,9 +185,14 @@ async def read_lists(sync_pass: ChatPass, held: HeldAccount, *, everything: bool
     unread: set[str] = set()
     if mirror.wanted.candidates is None:
         due = {id_ for _, id_ in await mirror.store.fetch_due(mirror.account, sync_pass.now, ["candidates"])}
-        wanted = [job for job in jobs.subjects if everything or job.row.id in due]
-        unread |= {job.row.id for job in jobs.subjects} - {job.row.id for job in wanted}
-        await sync_pass.each(wanted, lambda job: _read_candidates(sync_pass, job, listed, unread))
+        published = {job.row.id: isinstance(job.row, Job) and job.row.status == "published" for job in jobs.subjects}
+        # one that can't be read may be published
+        published |= {one.id: True for one in jobs.unreadable if one.id is not None}
+        wanted = [id_ for id_ in published if everything or id_ in due]
+        unread |= published.keys() - set(wanted)
+        await sync_pass.each(
+            wanted, lambda id_: _read_candidates(sync_pass, id_, listed, unread, published=published[id_])
+        )
     if not jobs.is_whole:
         await sync_pass.fail("jobs", "all", MORE_PAGES)
         return False
@@ -197,7 +201,7 @@ async def read_lists(sync_pass: ChatPass, held: HeldAccount, *, everything: bool
         now=sync_pass.now,
         wanted=mirror.wanted,
         listed=frozenset(listed),
-        jobs=frozenset(job.row.id for job in jobs.subjects),
+        jobs=frozenset(job.row.id for job in jobs.subjects) | {one.id for one in jobs.unreadable if one.id is not None},
         unread_jobs=frozenset(unread),
         pace=sync_pass.pace,
         everything=everything,
@@ -237,15 +241,17 @@ async def _note(sync_pass: ChatPass, subject_list: SubjectList, **how: Any) -> s
             subjects=subject_list.subjects,
             chats=chats,
             server_time=subject_list.server_time,
+            unreadable=subject_list.unreadable,
             **how,
         )
     )
     return set(chats)
 
 
-async def _read_candidates(sync_pass: ChatPass, job: Subject, listed: set[str], unread: set[str]) -> None:
-    source, job_id = sync_pass.mirror.source, job.row.id
-    published = isinstance(job.row, Job) and job.row.status == "published"
+async def _read_candidates(
+    sync_pass: ChatPass, job_id: str, listed: set[str], unread: set[str], *, published: bool
+) -> None:
+    source = sync_pass.mirror.source
     again_in = sync_pass.pace.idle_seconds if published else UNPUBLISHED_SECONDS
     try:
         subject_list = await sync_pass.ask(lambda: source.fetch_candidates(job_id))
@@ -366,14 +372,14 @@ async def _look(sync_pass: ChatPass, *, full: bool, manual: bool) -> PassSummary
 
 def _is_reconcile_due(mirror: SnapshotMirror, held: HeldAccount) -> bool:
     last = held.account.last_reconciled_at if held.account is not None else None
-    due = last is not None and seconds_between(last, mirror.clock.now()) >= mirror.policy.reconcile_seconds
+    due = last is not None and elapsed(last, mirror.clock.now()) >= mirror.policy.reconcile_seconds
     return due or held.account_checkpoint.reconciling_since is not None
 
 
 async def _may_compare(mirror: SnapshotMirror, *, manual: bool) -> bool:
     """Whether a reconcile may begin by itself: a list of jobs that was not whole is left alone for a while."""
     failures = await mirror.store.fetch_failures(mirror.account)
-    return manual or failures.get(("jobs", "all"), "") <= mirror.clock.now()
+    return manual or is_due(failures.get(("jobs", "all"), ""), mirror.clock.now())
 
 
 async def _look_at_chats(sync_pass: ChatPass, *, everything: bool, afresh: bool, compared: bool) -> None:

@@ -12,7 +12,16 @@ from msgspec import Struct
 
 from syncd.core.listing import Signals, newest
 from syncd.core.model import Change, EntryPage, Instant, JobPage, ProposalPage
-from syncd.core.observations import Entries, FeedRead, JobsRead, ListingProved, ListWalked, ProposalRead, UnreadList
+from syncd.core.observations import (
+    Entries,
+    FeedRead,
+    JobsRead,
+    ListingProved,
+    ListWalked,
+    ProposalRead,
+    ProposalsListed,
+    UnreadList,
+)
 from syncd.core.walk import Ending, ListWalk
 from syncd.engine.requests import SyncPass
 from syncd.errors import FetchError, ForbiddenError, NotFoundError, ProtocolError, RejectedError, UnreachableError
@@ -69,8 +78,10 @@ async def walk_list(sync_pass: SyncPass, queue: Queue, *, whole: bool = False, r
     mirror, walk, unknown = sync_pass.mirror, ListWalk(), 0
     head: tuple[Instant | None, Instant] | None = None
     reached = changed = False
+    met: set[str] = set()
     async for page in _pages(sync_pass, walk, mirror.source.fetch_entries, lambda page: [e.id for e in page.entries]):
         behind = len(walk.seen) - len(page.entries)
+        met.update(one.subject_id for one in page.unreadable)
         signals = await _store_page(sync_pass, page, seen_before=max(0, behind), whole=whole, reconcile=reconcile)
         sync_pass.walks.update(signals.walks)
         queue(("conversation", id_) for id_ in signals.pending)
@@ -92,6 +103,7 @@ async def walk_list(sync_pass: SyncPass, queue: Queue, *, whole: bool = False, r
             head=head[0] if finished else None,
             server_time=head[1],
             listed=frozenset(walk.seen) if reconcile and walk.ended else None,
+            met=frozenset(met) if walk.ended else None,
         )
         await mirror.store.apply(walked)
     return ListRead(unknown=unknown, ending=None)
@@ -106,6 +118,7 @@ async def _store_page(
         now=mirror.clock.now(),
         entries=page.entries,
         server_time=page.server_time,
+        unreadable=page.unreadable,
         reconcile=reconcile,
         seen_before=seen_before,
         spread=spread_of(whole=whole),
@@ -124,38 +137,53 @@ def spread_of(*, whole: bool) -> float:
 
 async def read_jobs(sync_pass: SyncPass, _: str) -> None:
     """Read all of the owner's jobs; with `every_proposal` the proposals of each become tasks."""
-    mirror, walk = sync_pass.mirror, ListWalk()
+    mirror, walk, met = sync_pass.mirror, ListWalk(), set[str]()
     every_proposal = mirror.policy.every_proposal and mirror.may("proposals:read")
     async for page in _pages(sync_pass, walk, mirror.source.fetch_jobs, lambda page: [job.id for job in page.jobs]):
+        met.update(one.subject_id for one in page.unreadable)
         await mirror.store.apply(
-            JobsRead(account=mirror.account, now=mirror.clock.now(), jobs=page.jobs, every_proposal=every_proposal)
+            JobsRead(
+                account=mirror.account,
+                now=mirror.clock.now(),
+                jobs=page.jobs,
+                every_proposal=every_proposal,
+                unreadable=page.unreadable,
+            )
         )
-    await _end_list(sync_pass, walk, "jobs", "mine")
+    await _end_list(sync_pass, walk, ("jobs", "mine"), met)
 
 
 async def read_job_proposals(sync_pass: SyncPass, job_id: str) -> None:
     """Read all proposals of one job."""
-    mirror, walk = sync_pass.mirror, ListWalk()
+    mirror, walk, met = sync_pass.mirror, ListWalk(), set[str]()
     fetch = partial(mirror.source.fetch_job_proposals, job_id)
     try:
         async for page in _pages(sync_pass, walk, fetch, lambda page: [found.proposal.id for found in page.proposals]):
+            if page.unreadable:
+                met.update(one.subject_id for one in page.unreadable)
+                now = mirror.clock.now()
+                listed = ProposalsListed(account=mirror.account, now=now, job_id=job_id, unreadable=page.unreadable)
+                await mirror.store.apply(listed)
             for with_candidate in page.proposals:
                 await mirror.store.apply(
                     ProposalRead(account=mirror.account, now=mirror.clock.now(), with_candidate=with_candidate)
                 )
     except NotFoundError:
         pass  # a job that is no longer there has none; what is held of it stays
-    await _end_list(sync_pass, walk, "proposals", job_id)
+    await _end_list(sync_pass, walk, ("proposals", job_id), met)
 
 
-async def _end_list(sync_pass: SyncPass, walk: ListWalk, kind: str, subject_id: str) -> None:
-    """Say how the list ended: proved, or a failure."""
+async def _end_list(sync_pass: SyncPass, walk: ListWalk, subject: tuple[str, str], met: set[str]) -> None:
+    """Say how the list ended: proved, or a failure; `met`: what of it could not be read."""
+    kind, subject_id = subject
     mirror = sync_pass.mirror
     if walk.ending is not None:
         await sync_pass.fail(kind, subject_id, walk.ending, None)
         return
     await mirror.store.apply(
-        ListingProved(account=mirror.account, now=mirror.clock.now(), kind=kind, subject_id=subject_id)
+        ListingProved(
+            account=mirror.account, now=mirror.clock.now(), kind=kind, subject_id=subject_id, met=frozenset(met)
+        )
     )
 
 
@@ -180,8 +208,9 @@ async def read_unread(sync_pass: SyncPass, queue: Queue) -> None:
         account=mirror.account,
         now=mirror.clock.now(),
         entries=page.entries,
-        complete=page.next_cursor is None,
+        complete=page.next_cursor is None and not page.unreadable,
         server_time=page.server_time,
+        unreadable=page.unreadable,
     )
     signals: Signals = await mirror.store.apply(observed)
     sync_pass.walks.update(signals.walks)

@@ -18,12 +18,14 @@ from syncd.core.outbox import (
     Unanswered,
     advise,
     earliest,
+    is_late,
     look_delay,
     next_state,
     seconds_until_leaving,
 )
 from syncd.core.times import SIT_OUT_SECONDS, after, seconds_between
 from syncd.engine.account import Mirror, identified
+from syncd.engine.requests import read_wait
 from syncd.errors import (
     AuthError,
     FetchError,
@@ -54,12 +56,12 @@ class _Looks:
 class SendTurn:
     """What all that send for one account share: one request at a time, so that none is under way during a look.
 
-    `until`: the server said to ask nothing before.
+    `until`: the server said to ask nothing before, on the clock that only grows.
     """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     looks: dict[int, _Looks] = field(default_factory=dict)
-    until: Instant | None = None
+    until: float = 0.0
 
 
 class OutboxSender:
@@ -106,7 +108,7 @@ class OutboxSender:
     async def _in_time(self) -> list[Outgoing]:
         """What waits; a queued message that is too late says so, and waits no longer."""
         waiting = await self.mirror.store.fetch_waiting(self.mirror.account)
-        late = {row.id for row in waiting if row.state == "queued" and (row.expires_at or "") <= self.now()}
+        late = {row.id for row in waiting if row.state == "queued" and is_late(row, self.now())}
         for id_ in late:
             await self._begin(id_)
         return [outgoing for outgoing in waiting if outgoing.id not in late]
@@ -133,19 +135,18 @@ class OutboxSender:
         try:
             return await fetch()
         except RateLimitedError as limited:
-            self.send_turn.until = after(self.now(), limited.retry_after)
-            waiting = Waiting(account=self.mirror.account, now=self.now(), until=self.send_turn.until)
-            await self.mirror.store.apply(waiting)
+            self.send_turn.until = self.mirror.clock.monotonic() + limited.retry_after
+            until = after(self.now(), limited.retry_after)
+            await self.mirror.store.apply(Waiting(account=self.mirror.account, now=self.now(), until=until))
             raise
         except AuthError:
             self.mirror.identity = None  # the next token may be another's
             raise
 
     async def _check_wait(self) -> None:
-        held = await self.mirror.store.fetch_account(self.mirror.account)
-        until = max(filter(None, (held.account_checkpoint.limited_until, self.send_turn.until)), default=None)
-        left = 0.0 if until is None else seconds_between(self.now(), until)
+        left = max(await read_wait(self.mirror), self.send_turn.until - self.mirror.clock.monotonic())
         if left > 0:
+            until = after(self.now(), left)
             raise RateLimitedError(f"the server allows no requests before {until}", retry_after=left)
 
     async def _send(self, id_: int) -> None:

@@ -5,7 +5,7 @@ and in nothing else.
 """
 
 from syncd.core.observations import HeldAccount, ListingsDue, ReconcileBegun, SuspectsSettled
-from syncd.core.times import seconds_between
+from syncd.core.times import elapsed, is_due
 from syncd.engine.account import (
     BaseMirror,
     Mirror,
@@ -48,14 +48,14 @@ def _is_reconcile_due(mirror: Mirror, held: HeldAccount) -> bool:
     last = held.account.last_reconciled_at if held.account is not None else None
     if held.account_checkpoint.reconciling_since is not None:
         return not held.account_checkpoint.reconcile_listed  # a crash came before all of it was owed
-    return last is not None and seconds_between(last, mirror.clock.now()) >= mirror.policy.reconcile_seconds
+    return last is not None and elapsed(last, mirror.clock.now()) >= mirror.policy.reconcile_seconds
 
 
 async def _may_walk_the_list(sync_pass: SyncPass) -> bool:
     """Whether the whole list may be walked by itself: one that had no end is left alone for a while."""
     mirror = sync_pass.mirror
     failures = await mirror.store.fetch_failures(mirror.account)
-    return sync_pass.manual or failures.get(CONVERSATIONS, "") <= mirror.clock.now()
+    return sync_pass.manual or is_due(failures.get(CONVERSATIONS, ""), mirror.clock.now())
 
 
 async def _first_pass(sync_pass: SyncPass) -> PassSummary:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+from syncd.core.account import limited_until
 from syncd.core.observations import Failed, Waiting
 from syncd.core.times import SIT_OUT_SECONDS, after, seconds_between
 from syncd.core.walk import Walk
@@ -22,6 +23,17 @@ from syncd.errors import (
 _T = TypeVar("_T")
 
 _MOST_WAITS = 5  # waits in a row without an answer in between: the server means it
+
+
+async def read_wait(mirror: BaseMirror) -> float:
+    """Seconds that are left of a stored wait, 0 or less where there is none."""
+    checkpoint, now = (await mirror.store.fetch_account(mirror.account)).account_checkpoint, mirror.clock.now()
+    until = limited_until(checkpoint, now)
+    if until is None:
+        return 0.0
+    if until != checkpoint.limited_until:  # the clock was set back: the wait ends by the new one
+        await mirror.store.apply(Waiting(account=mirror.account, now=now, until=until))
+    return seconds_between(now, until)
 
 
 class RateLimitGate:
@@ -79,10 +91,7 @@ class RateLimitGate:
 
     async def resume(self) -> None:
         """Keep a wait that an earlier process was told; RateLimitedError when it is too long to sit out."""
-        held = await self._mirror.store.fetch_account(self._mirror.account)
-        if held.account_checkpoint.limited_until is None:
-            return
-        left = seconds_between(self._mirror.clock.now(), held.account_checkpoint.limited_until)
+        left = await read_wait(self._mirror)
         if left > SIT_OUT_SECONDS:
             raise RateLimitedError("the server said to wait", retry_after=left)
         if left > 0:

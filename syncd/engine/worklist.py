@@ -5,7 +5,15 @@ from collections.abc import Awaitable, Callable, Iterable
 from heapq import heappop, heappush
 from itertools import count
 
-from syncd.core.observations import ClaimDue, InterviewMissing, Overdue, ProposalMissing, ProposalRead, TranscriptRead
+from syncd.core.observations import (
+    ClaimDue,
+    InterviewMissing,
+    ListingDue,
+    Overdue,
+    ProposalMissing,
+    ProposalRead,
+    TranscriptRead,
+)
 from syncd.engine.account import PassEndedError
 from syncd.engine.conversation import walk_conversation
 from syncd.engine.listing import read_job_proposals, read_jobs
@@ -16,7 +24,7 @@ Task = tuple[str, str]
 
 _LOOKERS_PER_REQUEST = 8  # while some wait for their pages to be on disk, the next ones' requests are in flight
 
-_ORDER = ("conversation", "overdue", "message", "jobs", "proposals", "proposal", "interview")
+_ORDER = ("listing", "conversation", "overdue", "message", "jobs", "proposals", "proposal", "interview")
 _SCOPES = {
     "jobs": "jobs:read",
     "proposals": "proposals:read",
@@ -152,6 +160,9 @@ async def _check(sync_pass: SyncPass, task: Task) -> None:
         sync_pass.mirror.tally.done += 1
     elif kind == "overdue":
         await _look_whether_overdue(sync_pass, subject_id)
+    elif kind == "listing":
+        mirror = sync_pass.mirror
+        await mirror.store.apply(ListingDue(account=mirror.account, now=mirror.clock.now(), listing=subject_id))
     elif kind == "message":
         mirror = sync_pass.mirror
         await mirror.store.apply(ClaimDue(account=mirror.account, now=mirror.clock.now(), message_id=subject_id))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from hashlib import blake2b
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
@@ -36,27 +37,42 @@ _NUL, _ESCAPED, _INSTEAD = "\0", "\\u0000", "\ufffd"
 
 
 def fit_rows(table: Relation, rows: Iterable[Row]) -> Iterator[Row]:
-    """The rows, with U+FFFD for each NUL."""
+    """The rows, with U+FFFD for each NUL, and ids apart that would be the same by that.
+
+    No id has NUL since entries with such ones are set aside, but an older syncd has kept some.
+    """
     texts = [place for place, column in enumerate(table.columns) if column.type == "text"]
+    ids = frozenset(place for place in texts if table.names[place] in table.key or table.names[place].endswith("_id"))
     objects = [place for place, column in enumerate(table.columns) if column.type == "json"]
     for row in rows:
         if any(_NUL in row[place] for place in texts if row[place]) or any(
             _ESCAPED in row[place] for place in objects if row[place]
         ):
-            yield _fit(row, texts, objects)
+            yield _fit(row, texts, objects, ids)
         else:
             yield row
 
 
-def _fit(row: Row, texts: list[int], objects: list[int]) -> Row:
+def _fit(row: Row, texts: list[int], objects: list[int], ids: frozenset[int]) -> Row:
     values = list(row)
     for place in texts:
         if values[place]:
-            values[place] = values[place].replace(_NUL, _INSTEAD)
+            values[place] = (_fit_id if place in ids else _fit_json)(values[place])
     for place in objects:
         if values[place]:
             values[place] = json.dumps(_fit_json(json.loads(values[place])), ensure_ascii=False)
     return tuple(values)
+
+
+def _fit_id(value: str) -> str:
+    """The id, with a digest of itself where it has NUL, so that two such ids stay two."""
+    if _NUL not in value:
+        return value
+    return f"{value.replace(_NUL, _INSTEAD)}{_INSTEAD}{blake2b(value.encode(), digest_size=8).hexdigest()}"
+
+
+def _fit_key(value: Any) -> Any:
+    return _fit_id(value) if isinstance(value, str) else value
 
 
 def _fit_json(value: Any) -> Any:
@@ -140,7 +156,7 @@ class Rows:
         """Remove the rows of these accounts with these keys; a key of one number has the account left out."""
         count = 0
         for group in _groups(keys):
-            full = [tuple(key) for key in group if len(key) == len(table.key)]
+            full = [tuple(map(_fit_key, key)) for key in group if len(key) == len(table.key)]
             short = [key[0] for key in group if len(key) == 1 < len(table.key)]
             if full:
                 count += self._delete_full(table, full, accounts)

@@ -367,6 +367,18 @@ async def empty_page(exchange: Exchange) -> None:
     )
 
 
+def rewrite(pattern: bytes, into: bytes, count: int) -> Action:
+    """Other bytes in the right answer, which thereby is another version of itself."""
+
+    async def change(exchange: Exchange) -> None:
+        answer = await exchange.ask()
+        body, found = re.subn(pattern, lambda _: into, answer.body, count=count)
+        headers = [(name, value) for name, value in answer.headers if not found or name != b"etag"]
+        await exchange.deliver(Answer(answer.status, body, headers))
+
+    return change
+
+
 async def _change(exchange: Exchange, change: Callable[[Json], Json]) -> None:
     answer = await exchange.ask()
     if answer.status < 300:  # noqa: PLR2004 - HTTP's own border between success and the rest
@@ -453,6 +465,10 @@ class Faults:
     def body(self, data: Any, status: int = 200, **match: Any) -> Fault:
         """Any body: bytes as they are, anything else as JSON."""
         return self.add("body", body(data, status), **match)
+
+    def rewrite(self, pattern: str, into: str, count: int = 0, **match: Any) -> Fault:
+        """The right answer, with `into` for each place (0), or the first `count`, where the pattern is found."""
+        return self.add("rewrite", rewrite(pattern.encode(), into.encode(), count), **match)
 
     def empty_object(self, **match: Any) -> Fault:
         """`{}` with 200."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from syncd.core.model import Instant
-from syncd.core.times import render_time, seconds_between
+from syncd.core.times import LONGEST_RATE_LIMIT_SECONDS, render_time, seconds_between
 from syncd.errors import (
     AuthError,
     FetchError,
@@ -32,7 +32,7 @@ TEXT_LIMIT: Final = 200
 DEFAULT_RETRY_AFTER: Final = 30.0
 """The wait in seconds where a 429 names none."""
 
-LONGEST_RETRY_AFTER: Final = 86_400.0
+LONGEST_RETRY_AFTER: Final = LONGEST_RATE_LIMIT_SECONDS
 """No wait is longer, in seconds: a server that still refuses will say so again tomorrow."""
 
 _ID_LIMIT: Final = 100

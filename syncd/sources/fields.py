@@ -8,17 +8,22 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final, NoReturn, TypeVar
+from hashlib import blake2b
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from syncd.core.model import Instant
+from syncd.core.model import NOWHERE, Instant, Unreadable
 from syncd.core.times import parse_time
 from syncd.errors import ProtocolError
 
 T = TypeVar("T")
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_NUL: Final = b"\\u0000"
+_MOST_DEPTH: Final = 100
+_MOST_DIGITS: Final = 4000  # the interpreter refuses to write or read more than 4,300 (sys.get_int_max_str_digits)
+_BRACKET_OR_TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
 _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _INTEGER_LIMIT: Final = 2**63
 OUR_TIME: Final = (
@@ -34,13 +39,15 @@ _is_our_time = re.compile(OUR_TIME).fullmatch
 
 
 def parse_json(body: bytes | bytearray, decoder: msgspec.json.Decoder[Any] | None = None) -> Any:
-    """What the bytes say; raises ValueError where they are no JSON or hold a number that is not finite.
+    """What the bytes say; raises ValueError where they are no JSON.
 
-    The result is the `decoder`'s where the body fits it, else plain objects and lists. Strings are valid Unicode: half
-    a surrogate pair, which a server leaves when it cuts a text inside an emoji, and bytes that are no UTF-8 become
-    U+FFFD.
+    The result is the `decoder`'s where the body fits it, else plain objects and lists; one with NUL, which no id may
+    hold, never fits. Strings are valid Unicode: half a surrogate pair, which a server leaves when it cuts a text
+    inside an emoji, and bytes that are no UTF-8 become U+FFFD, in a MendedText. What is one entry's mistake costs that
+    entry only: a number that is none (NaN, 1e400, or of thousands of digits) and whatever is nested too deeply come
+    out as NaN.
     """
-    if decoder is not None:
+    if decoder is not None and _NUL not in body:
         with suppress(msgspec.MsgspecError, ValueError):
             return decoder.decode(body)
     try:
@@ -55,30 +62,54 @@ def render_json(value: Any) -> str:
 
 
 def _parse_slowly(body: bytes | bytearray) -> Any:
-    """Parse with the standard library, which accepts what msgspec refuses: lone surrogates, a byte order mark."""
+    """Parse with the standard library, which accepts what msgspec refuses: lone surrogates, NaN, raw control signs."""
     text = body.decode("utf-8-sig", "replace")
     try:
-        return _replace_surrogates(json.loads(text, parse_float=_finite, parse_constant=_refuse))
+        return _mend(_slow.decode(text))
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        with suppress(RecursionError):
+            return _mend(_slow.decode(_without_depths(text)))
+        raise ValueError("nested too deeply, and never closed") from None
 
 
-def _finite(digits: str) -> float:
-    number = float(digits)
-    return number if math.isfinite(number) else _refuse(digits)
+class MendedText(str):
+    """A text that is not what the server meant, as far as that can be told: good to read, and no good as an id."""
+
+    __slots__ = ()
 
 
-def _refuse(_: str) -> NoReturn:
-    raise ValueError("a number that is not finite")
+def _read_integer(digits: str) -> float:
+    return int(digits) if len(digits) <= _MOST_DIGITS else float("nan")
 
 
-def _replace_surrogates(value: Any) -> Any:
+_slow: Final = json.JSONDecoder(parse_int=_read_integer, strict=False)
+
+
+def _without_depths(text: str) -> str:
+    """The same JSON with NaN for whatever is nested more than so deeply."""
+    kept: list[str] = []
+    depth = at = 0
+    for found in _BRACKET_OR_TEXT.finditer(text):
+        sign = found[0]
+        if sign in "[{":
+            depth += 1
+            if depth == _MOST_DEPTH + 1:
+                kept.append(text[at : found.start()])
+        elif sign in "]}":
+            if depth == _MOST_DEPTH + 1:
+                kept.append("NaN")
+                at = found.end()
+            depth -= 1
+    return "".join([*kept, text[at:]])
+
+
+def _mend(value: Any) -> Any:
     if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value)
+        return MendedText(_SURROGATE.sub("\ufffd", value)) if _SURROGATE.search(value) else value
     if isinstance(value, list):
-        return [_replace_surrogates(item) for item in value]
+        return [_mend(item) for item in value]
     if isinstance(value, dict):
-        return {_replace_surrogates(name): _replace_surrogates(item) for name, item in value.items()}
+        return {str(_mend(name)): _mend(item) for name, item in value.items()}
     return value
 
 
@@ -89,22 +120,28 @@ class Fields:
 
     def __init__(self, body: Any, what: str) -> None:
         """`what` names the object in errors ("a message"); raises ProtocolError where the body is no object."""
-        if type(body) is not dict:
+        if not isinstance(body, dict):
             raise shape_error(f"{what} that is no object")
         self.what = what
         self.rest: dict[str, Any] = body.copy()
 
     def id(self, name: str = "id") -> str:
-        """The field that names the object; raises ProtocolError where there is none."""
+        """The field that names the object; raises ProtocolError where there is none that can be kept."""
         value = self.key(name)
-        if not value:
+        if value:
+            return value
+        if self.rest.get(name) is None:
             raise shape_error(f"{self.what} without {name}")
-        return value
+        raise shape_error(f"{self.what} whose {name} is neither a text without NUL nor a whole number of 64 bits")
 
     def key(self, name: str) -> str | None:
-        """Another object's id; integers become text."""
+        """Another object's id; integers become text.
+
+        A text with NUL, or with half a surrogate pair, is no id: SQLite calls what its functions make of NUL undefined
+        (https://sqlite.org/nulinstr.html), PostgreSQL has no room for it, and neither can be asked for in an address.
+        """
         value = self.rest.pop(name, None)
-        if value is None or type(value) is str:
+        if value is None or (type(value) is str and "\0" not in value):
             return value
         if type(value) is int and -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
             return str(value)
@@ -116,6 +153,8 @@ class Fields:
         value = self.rest.pop(name, None)
         if value is None or type(value) is str:
             return value
+        if isinstance(value, str):  # one that was mended
+            return str(value)
         self.rest[name] = value
         return None
 
@@ -189,9 +228,65 @@ def render_extra(rest: dict[str, Any]) -> str:
         raise shape_error("an object that can't be written as JSON again") from None
 
 
+class ShapeError(ProtocolError):
+    """JSON of a shape that no document describes; `found` says what it is."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"the server sent {found}: this version of syncd can't read it", reason="shape")
+        self.found = found
+
+
 def shape_error(found: str) -> ProtocolError:
     """The error for JSON of a shape that no document describes."""
-    return ProtocolError(f"the server sent {found}: this version of syncd can't read it", reason="shape")
+    return ShapeError(found)
+
+
+def parse_each(
+    items: Sequence[Any],
+    parse: Callable[[Any], T],
+    kind: str,
+    listing: str,
+    name: Callable[[str], str] = str,
+) -> tuple[list[T], tuple[Unreadable, ...]]:
+    """What the entries of a list say, and those that can't be read: one bad entry takes no other with it.
+
+    `listing` names the list; `name` makes of an entry's id what the mirror calls it.
+    """
+    entries: list[T] = []
+    unreadable: dict[str, Unreadable] = {}
+    for item in items:
+        try:
+            if _is_odd(item):
+                raise shape_error(f"a {kind.replace('_', ' ')} with a number that is not finite, or nested too deeply")
+            entries.append(parse(item))
+        except ShapeError as error:
+            one = _set_aside(item, error.found, kind, listing, name)
+            unreadable[one.subject_id] = one
+    return entries, tuple(unreadable.values())
+
+
+def _set_aside(item: Any, found: str, kind: str, listing: str, name: Callable[[str], str]) -> Unreadable:
+    id_ = Fields(item, kind).key("id") if isinstance(item, dict) else None
+    if id_:
+        return Unreadable(kind=kind, subject_id=name(id_), reason=found, id=id_)
+    # An id that can't be kept is the same wherever its entry comes; without any, the entry itself has to tell.
+    what = (item.get("id") or item) if isinstance(item, dict) else item
+    digest = blake2b(repr(what).encode(errors="backslashreplace"), digest_size=8).hexdigest()
+    return Unreadable(kind=kind, subject_id=f"{listing}#{digest}", reason=found)
+
+
+def _is_odd(value: Any) -> bool:
+    """Whether a number that no JSON has stands anywhere in it; only the slow reader of JSON lets one pass."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if type(one) is dict:
+            left.extend(one.values())
+        elif type(one) is list:
+            left.extend(one)
+        elif type(one) is float and not math.isfinite(one):
+            return True
+    return False
 
 
 def parse_list(body: Any, names: Sequence[str]) -> list[Any]:
@@ -209,13 +304,16 @@ def parse_list(body: Any, names: Sequence[str]) -> list[Any]:
 
 
 def parse_cursor(body: Any, name: str = "nextCursor") -> str | None:
-    """The cursor of the next page; None, absent and "" mean the end; a number is sent back as its text."""
+    """The cursor of the next page; None, absent, false and "" mean the end; a number is sent back as its text.
+
+    Anything else is no cursor, and no end either: NOWHERE.
+    """
     value = body.get(name) if isinstance(body, dict) else None
-    if value is None or isinstance(value, str):
+    if value is None or value is False:
+        return None
+    if type(value) is str:
         return value or None
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    raise shape_error(f"a {name} that is neither text nor a number")
+    return str(value) if type(value) is int and abs(value) < _INTEGER_LIMIT else NOWHERE
 
 
 def unique(rows: Sequence[T], key: Callable[[T], str]) -> tuple[T, ...]:

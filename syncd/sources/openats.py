@@ -55,7 +55,9 @@ class OpenATS:
 
     async def fetch_candidates(self, job_id: str) -> SubjectList:
         """The candidates of one job."""
-        return await self._get(f"/candidates/jobs/{path_segment(job_id)}", parse.parse_candidates)
+        return await self._get(
+            f"/candidates/jobs/{path_segment(job_id)}", lambda answer: parse.parse_candidates(answer, job_id)
+        )
 
     async def fetch_candidate(self, id: str) -> Subject:
         """One candidate; NotFoundError when there is none."""

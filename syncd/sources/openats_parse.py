@@ -5,17 +5,25 @@ from typing import Any
 
 from syncd.core.model import Candidate, Job, Message, Snapshot, Subject, SubjectKind, SubjectList, chat_id
 from syncd.sources.answers import Answer
-from syncd.sources.fields import Fields, parse_list, shape_error, unique
+from syncd.sources.fields import Fields, parse_each, parse_list, shape_error, unique
 
 
 def parse_snapshot(answer: Answer, kind: SubjectKind, id: str) -> Snapshot:
     """All messages of one chat (GET /chat/job/{id} and /chat/candidate/{id})."""
-    messages = [parse_message(item, kind, chat_id(kind, id)) for item in parse_list(answer.body, ("data",))]
+    chat = chat_id(kind, id)
+    messages, unreadable = parse_each(
+        parse_list(answer.body, ("data",)),
+        lambda item: parse_message(item, kind, chat),
+        "message",
+        f"chat:{chat}",
+        lambda number: chat_id(kind, number),
+    )
     return Snapshot(
         messages=unique(messages, lambda message: message.id),
         etag=answer.etag,
         server_time=answer.server_time,
         is_whole=_is_whole(answer.body),
+        unreadable=unreadable,
     )
 
 
@@ -36,12 +44,12 @@ def parse_message(body: Any, kind: SubjectKind, conversation_id: str) -> Message
 
 def parse_jobs(answer: Answer) -> SubjectList:
     """Every job (GET /jobs)."""
-    return _parse_roster(answer, parse_job)
+    return _parse_subjects(answer, parse_job, "job", "jobs")
 
 
-def parse_candidates(answer: Answer) -> SubjectList:
+def parse_candidates(answer: Answer, job_id: str) -> SubjectList:
     """The candidates of one job (GET /candidates/jobs/{id})."""
-    return _parse_roster(answer, parse_candidate)
+    return _parse_subjects(answer, parse_candidate, "candidate", f"candidates:{job_id}")
 
 
 def parse_one(answer: Answer, parse: Callable[[Any], Subject]) -> Subject:
@@ -74,13 +82,14 @@ def parse_candidate(body: Any) -> Subject:
     return Subject(kind="candidate", row=candidate, job_id=fields.key("jobId"))
 
 
-def _parse_roster(answer: Answer, parse: Callable[[Any], Subject]) -> SubjectList:
-    subjects = [parse(item) for item in parse_list(answer.body, ("data",))]
+def _parse_subjects(answer: Answer, parse: Callable[[Any], Subject], kind: str, listing: str) -> SubjectList:
+    subjects, unreadable = parse_each(parse_list(answer.body, ("data",)), parse, kind, listing)
     return SubjectList(
         subjects=unique(subjects, lambda subject: subject.row.id),
         server_time=answer.server_time,
         etag=answer.etag,
         is_whole=_is_whole(answer.body),
+        unreadable=unreadable,
     )
 
 

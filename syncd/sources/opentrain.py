@@ -92,7 +92,11 @@ class OpenTrain:
 
     async def fetch_job_proposals(self, job_id: str, cursor: str | None) -> ProposalPage:
         """A page of one job's proposals, newest first."""
-        return await self._get(f"/jobs/{path_segment(job_id)}/proposals", _paging(cursor), hiring.parse_dossiers)
+        return await self._get(
+            f"/jobs/{path_segment(job_id)}/proposals",
+            _paging(cursor),
+            lambda answer: hiring.parse_dossiers(answer, job_id),
+        )
 
     async def fetch_changes(self, cursor: str | None) -> ChangePage:
         """One page of the feed from after `cursor`, oldest first."""

@@ -3,6 +3,7 @@
 Field names are those of the public documentation of each call; [?] marks what it leaves open.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec.structs import replace
@@ -20,16 +21,17 @@ from syncd.core.model import (
 )
 from syncd.errors import NotFoundError
 from syncd.sources.answers import Answer
-from syncd.sources.fields import Fields, parse_cursor, parse_list, unique
+from syncd.sources.fields import Fields, parse_cursor, parse_each, parse_list, shape_error, unique
 
 
 def parse_jobs(answer: Answer) -> JobPage:
     """A page of the owner's jobs (GET /jobs/mine documentation; the name of its list is [?])."""
-    jobs = [parse_job(item) for item in parse_list(answer.body, ("jobs", "items", "data"))]
+    jobs, unreadable = parse_each(parse_list(answer.body, ("jobs", "items", "data")), parse_job, "job", "jobs")
     return JobPage(
         jobs=unique(jobs, lambda job: job.id),
         next_cursor=parse_cursor(answer.body),
         server_time=answer.server_time,
+        unreadable=unreadable,
     )
 
 
@@ -52,9 +54,10 @@ def parse_dossier(answer: Answer) -> ProposalWithCandidate:
     return ProposalWithCandidate(proposal=proposal, candidate=candidate, partial=False, server_time=answer.server_time)
 
 
-def parse_dossiers(answer: Answer) -> ProposalPage:
+def parse_dossiers(answer: Answer, job_id: str) -> ProposalPage:
     """A page of a job's proposals (GET /jobs/{id}/proposals documentation; the name of its list is [?])."""
-    parsed = [parse_proposal(item) for item in parse_list(answer.body, ("proposals", "items", "data"))]
+    items = parse_list(answer.body, ("proposals", "items", "data"))
+    parsed, unreadable = parse_each(items, parse_proposal, "proposal", f"proposals:{job_id}")
     proposals = [
         ProposalWithCandidate(proposal=proposal, candidate=candidate, partial=True, server_time=answer.server_time)
         for proposal, candidate in parsed
@@ -63,6 +66,7 @@ def parse_dossiers(answer: Answer) -> ProposalPage:
         proposals=unique(proposals, lambda with_candidate: with_candidate.proposal.id),
         next_cursor=parse_cursor(answer.body),
         server_time=answer.server_time,
+        unreadable=unreadable,
     )
 
 
@@ -110,20 +114,28 @@ def parse_transcript(answer: Answer, proposal_id: str) -> Transcript:
         summary=fields.text("summary"),
         extra=fields.extra(),
     )
-    return Transcript(interview=interview, messages=_parse_turns(turns, proposal_id), server_time=answer.server_time)
+    numbers = iter(range(len(turns)))
+    messages, unreadable = parse_each(
+        turns, lambda body: _parse_turn(body, proposal_id, numbers), "interview_message", f"interview:{proposal_id}"
+    )
+    return Transcript(
+        interview=interview,
+        messages=tuple(replace(turn, seq=seq) for seq, turn in enumerate(unique(messages, lambda turn: turn.id))),
+        server_time=answer.server_time,
+        unreadable=unreadable,
+    )
 
 
-def _parse_turns(bodies: list[Any], proposal_id: str) -> tuple[InterviewMessage, ...]:
-    """The turns, numbered in the server's order; one without an id is known by its number."""
-    turns = [_parse_turn(body, proposal_id, seq) for seq, body in enumerate(bodies)]
-    return tuple(replace(turn, seq=seq) for seq, turn in enumerate(unique(turns, lambda turn: turn.id)))
-
-
-def _parse_turn(body: Any, proposal_id: str, seq: int) -> InterviewMessage:
+def _parse_turn(body: Any, proposal_id: str, numbers: Iterator[int]) -> InterviewMessage:
+    """A turn; one without an id is known by its number among those that can be read."""
     fields = Fields(body, "an interview message")
+    if not fields.rest:
+        raise shape_error("an interview message that is empty")
+    named = fields.id() if fields.rest.get("id") is not None else None
+    seq = next(numbers)
     return InterviewMessage(
         proposal_id=proposal_id,
-        id=fields.key("id") or f"#{seq}",
+        id=named or f"#{seq}",
         seq=seq,
         role=fields.text("role"),
         content=fields.text("content"),

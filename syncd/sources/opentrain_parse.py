@@ -7,24 +7,34 @@ from typing import Any
 
 from syncd.core.model import Change, ChangePage, Conversation, EntryPage, Identity, Message, OpenedConversation, Page
 from syncd.sources.answers import Answer
-from syncd.sources.fields import Fields, parse_cursor, parse_list, shape_error, unique
+from syncd.sources.fields import Fields, parse_cursor, parse_each, parse_list, shape_error, unique
 from syncd.sources.opentrain_usual import UsualPage, read_page
 
 
 def parse_entries(answer: Answer) -> EntryPage:
     """A page of the conversation list (GET /messages documentation)."""
-    entries = [parse_conversation(item) for item in parse_list(answer.body, ("conversations",))]
+    items = parse_list(answer.body, ("conversations",))
+    entries, unreadable = parse_each(items, parse_conversation, "conversation", "conversations")
     return EntryPage(
         entries=unique(entries, lambda entry: entry.id),
         next_cursor=parse_cursor(answer.body),
         server_time=answer.server_time,
+        unreadable=unreadable,
     )
 
 
 def parse_conversation(body: Any) -> Conversation:
-    """A conversation as the list shows it; `lastMessage` is consumed whole, for the message itself has a row."""
+    """A conversation as the list shows it; `lastMessage` is consumed whole, for the message itself has a row.
+
+    An id of it that can't be kept stays in `extra`: then only its time says that there is a last message.
+    """
     fields = Fields(body, "a conversation")
     last = fields.group("lastMessage")
+    last_message_id, last_message_at = last.key("id") or None, last.time("createdAt")
+    if "id" in last.rest:
+        fields.rest["lastMessage"] = {"id": last.rest["id"]}
+        if last_message_at is None:
+            raise shape_error("a conversation whose last message has neither an id nor a time")
     return Conversation(
         id=fields.id(),
         type=fields.text("type"),
@@ -33,8 +43,8 @@ def parse_conversation(body: Any) -> Conversation:
         proposal_id=fields.key("proposalId"),
         channel_name=fields.text("channelName"),
         updated_at=fields.time("updatedAt"),
-        last_message_id=last.key("id") or None,
-        last_message_at=last.time("createdAt"),
+        last_message_id=last_message_id,
+        last_message_at=last_message_at,
         unread_count=fields.integer("unreadCount"),
         needs_reply_count=fields.integer("needsReplyCount"),
         extra=fields.extra(),
@@ -45,13 +55,18 @@ def parse_page(answer: Answer, conversation_id: str, limit: int) -> Page:
     """A page of one conversation's messages (GET /messages documentation, message mode)."""
     if isinstance(answer.body, UsualPage):
         return read_page(answer.body, conversation_id, limit=limit, server_time=answer.server_time)
-    messages = [parse_message(item, conversation_id) for item in parse_list(answer.body, ("messages",))]
+    items = parse_list(answer.body, ("messages",))
+    messages, unreadable = parse_each(
+        items, lambda item: parse_message(item, conversation_id), "message", f"thread:{conversation_id}"
+    )
     return Page(
         conversation_id=conversation_id,
         messages=unique(messages, lambda message: message.id),
         next_cursor=parse_cursor(answer.body),
         limit=limit,
         server_time=answer.server_time,
+        unreadable=unreadable,
+        count=len(items),
     )
 
 
@@ -99,7 +114,10 @@ def parse_opened(answer: Answer) -> OpenedConversation:
 
 def parse_changes(answer: Answer) -> ChangePage:
     """A page of the feed (GET /updates documentation); the names of its list are [?] beyond `events`."""
-    changes = [parse_change(item) for item in parse_list(answer.body, ("events", "updates", "items", "data"))]
+    items = parse_list(answer.body, ("events", "updates", "items", "data"))
+    changes, _ = parse_each(
+        items, parse_change, "event", "updates"
+    )  # it only makes haste: what can't be read is skipped
     return ChangePage(
         changes=unique(changes, lambda change: change.id),
         next_cursor=parse_cursor(answer.body),

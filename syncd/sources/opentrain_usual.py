@@ -54,6 +54,7 @@ def read_page(usual: UsualPage, conversation_id: str, *, limit: int, server_time
         next_cursor=usual.next_cursor or None,
         limit=limit,
         server_time=server_time,
+        count=len(usual.messages),
     )
 
 

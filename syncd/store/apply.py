@@ -132,7 +132,14 @@ def _write_failures(transaction: Transaction, account: str, plan: Plan) -> int:
                 transaction.number,
             ),
         )
+    connection.executemany(
+        "INSERT OR IGNORE INTO _unreadable (account, listing, kind, subject_id) VALUES (?, ?, ?, ?)",
+        [(account, *one) for one in plan.set_aside],
+    )
     for kind, subject_id in plan.recovered:
+        connection.execute(
+            "DELETE FROM _unreadable WHERE account = ? AND kind = ? AND subject_id = ?", (account, kind, subject_id)
+        )
         connection.execute(
             "DELETE FROM failures WHERE account = ? AND kind = ? AND subject_id = ?", (account, kind, subject_id)
         )
@@ -158,21 +165,12 @@ def _write_suspicions(connection: Connection, account: str, now: Instant, plan: 
     if plan.suspect is not None:
         met = json.encode(list(plan.suspect.met)).decode()
         conversation_id = plan.suspect.conversation_id
-        connection.execute(
-            _SUSPECT,
-            {
-                "account": account,
-                "conversation_id": conversation_id,
-                "since": plan.suspect.since,
-                "met": met,
-                "now": now,
-            },
-        )
+        words = {"account": account, "conversation_id": conversation_id, "met": met, "now": now}
+        connection.execute(_SUSPECT, words | {"since": plan.suspect.since, "nameless": f"thread:{conversation_id}#"})
         _forget_met(connection, account, conversation_id)
     for kind, subject_id, conversation_id in plan.suspects:
         connection.execute(
-            "INSERT OR IGNORE INTO _suspects (account, kind, subject_id, conversation_id, since)"
-            " VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO _suspects (account, kind, subject_id, conversation_id, since) VALUES (?, ?, ?, ?, ?)" + _SINCE,  # noqa: S608 - ours
             (account, kind, subject_id, conversation_id, now),
         )
     for kind, subject_id in plan.unsuspect:
@@ -181,13 +179,21 @@ def _write_suspicions(connection: Connection, account: str, now: Instant, plan: 
         )
 
 
-_SUSPECT = """
-INSERT OR IGNORE INTO _suspects (account, kind, subject_id, conversation_id, since)
+_SINCE = " ON CONFLICT DO UPDATE SET since = excluded.since WHERE since > excluded.since"
+"""A suspicion is as old as its first sign, and never younger than now: the clock may have been set back since."""
+
+# An entry without a usable id, which is known by its listing, may be any of the messages that are missing.
+_SUSPECT = f"""
+INSERT INTO _suspects (account, kind, subject_id, conversation_id, since)
 SELECT account, 'message', id, conversation_id, :now FROM messages
 WHERE account = :account AND conversation_id = :conversation_id AND gone_at IS NULL AND change_id <= :since
   AND id NOT IN (SELECT value FROM json_each(:met))
+  AND NOT EXISTS (SELECT 1 FROM json_each(:met) WHERE substr(value, 1, length(:nameless)) = :nameless)
+  AND NOT EXISTS (SELECT 1 FROM _seen WHERE account = :account AND conversation_id = :conversation_id
+    AND substr(message_id, 1, length(:nameless)) = :nameless)
   AND id NOT IN (SELECT message_id FROM _seen WHERE account = :account AND conversation_id = :conversation_id)
-"""
+{_SINCE}
+"""  # noqa: S608 - ours
 
 
 def _forget_met(connection: Connection, account: str, conversation_id: str) -> None:

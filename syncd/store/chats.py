@@ -29,7 +29,7 @@ from syncd.core.chats import (
     plan_subject_missing,
     plan_unchanged,
 )
-from syncd.core.model import Candidate, Chat, Conversation, Job, Message, Subject, parse_chat_id
+from syncd.core.model import Candidate, Chat, Conversation, Job, Message, parse_chat_id
 from syncd.core.observations import Observation
 from syncd.core.plan import Account, PendingTask, Plan
 from syncd.store import rows
@@ -109,12 +109,11 @@ def _listings(connection: Connection, account: str) -> dict[str, PendingTask]:
     return load_pending(connection, account, "candidates", ids)
 
 
-def load_roster(
-    connection: Connection, account: str, subjects: Iterable[Subject], list_of: str | None = None
-) -> HeldSubjects:
+def load_subjects(connection: Connection, account: str, read: SubjectsRead) -> HeldSubjects:
     """The subjects that a list names, with their chats."""
-    named = list(subjects)
-    of_jobs = [list_of] if list_of is not None else [s.row.id for s in named if s.kind == "job"]
+    named = read.subjects
+    unreadable = (one.id for one in read.unreadable if one.id is not None)
+    of_jobs = [*(s.row.id for s in named if s.kind == "job"), *unreadable] if read.list_of is None else [read.list_of]
     ids = [subject.conversation_id for subject in named]
     jobs = _by_id(connection, Job, account, (s.row.id for s in named if s.kind == "job"))
     candidates = _by_id(connection, Candidate, account, (s.row.id for s in named if s.kind == "candidate"))
@@ -190,7 +189,7 @@ def _plan_snapshot(tx: Transaction, o: SnapshotRead) -> Plan:
 
 
 CHAT_PLANNERS: dict[type[Observation], Callable[[Transaction, Any], Plan]] = {
-    SubjectsRead: lambda tx, o: plan_subject_list(load_roster(tx.connection, o.account, o.subjects, o.list_of), o),
+    SubjectsRead: lambda tx, o: plan_subject_list(load_subjects(tx.connection, o.account, o), o),
     ListsRead: lambda tx, o: plan_lists_read(load_round(tx.connection, o.account), o),
     RoundBegun: lambda tx, o: plan_round_begun(load_round(tx.connection, o.account), o),
     SnapshotRead: _plan_snapshot,

@@ -55,6 +55,10 @@ _TOLD = " OR ".join(
     )
 )
 _SUBJECTS = f"account = :account AND {_among('subject_id', 'conversations', 'proposals', 'messages')}"
+# Of a listing that is about one of them: `thread:ID`, `interview:ID`.
+_ABOUT = "substr(listing, instr(listing, ':') + 1)"
+_LISTED = f"account = :account AND {_among(_ABOUT, 'conversations', 'proposals')}"
+_UNREADABLE = f"SELECT account, kind, subject_id FROM _unreadable WHERE {_LISTED}"  # noqa: S608 - constants
 # What points at messages comes before them.
 PUBLIC = {
     "message_revisions": ("account, message_id, revision", f"account = :account AND message_id {_THEIRS}"),
@@ -66,13 +70,17 @@ PUBLIC = {
     "interviews": ("account, proposal_id", _OF_PROPOSALS),
     "proposals": ("account, id", f"account = :account AND {_among('id', 'proposals')}"),
     "candidates": ("account, id", f"account = :account AND {_among('id', 'candidates')}"),
-    "failures": ("account, kind, subject_id", _SUBJECTS),
+    "failures": (
+        "account, kind, subject_id",
+        f"({_SUBJECTS}) OR (account, kind, subject_id) IN ({_UNREADABLE})",
+    ),
 }
 """Each public table that is erased from: its primary key, and which rows."""
 _INTERNAL = {
     "_threads": _OF_CONVERSATIONS,
     "_seen": _OF_CONVERSATIONS,
     "_owed": _SUBJECTS,
+    "_unreadable": _LISTED,
     "_suspects": f"({_SUBJECTS}) OR ({_OF_CONVERSATIONS})",
     "_outbox": "id NOT IN (SELECT id FROM outbox)",  # what the outbox had beside it
 }
@@ -234,9 +242,9 @@ def plan_without_erased(
     database, account = transaction.connection, observation.account
     if not database.execute("SELECT 1 FROM _erased WHERE account = ? LIMIT 1", (account,)).fetchone():
         return planner(observation)
-    listed = without_entries(observation, load_erased(database, account, named_ids(observation)))
+    listed = without_entries(observation, load_erased(database, account, named_ids(observation), observation.now))
     plan = planner(listed)
-    erased = load_erased(database, account, named_ids(plan))
+    erased = load_erased(database, account, named_ids(plan), observation.now)
     returning = find_returning(plan, erased)
     if returning:
         transaction.index()
@@ -244,13 +252,16 @@ def plan_without_erased(
     return without_erased(plan, erased)
 
 
-def load_erased(database: sqlite3.Connection, account: str, ids: Iterable[str]) -> Erased:
-    """What of these ids was erased, and the age from which nothing is kept."""
+def load_erased(database: sqlite3.Connection, account: str, ids: Iterable[str], now: str) -> Erased:
+    """What of these ids was erased, and the age from which nothing is kept.
+
+    An age that lies ahead is none: it was set by a clock that was wrong, and is set anew within a day.
+    """
     query = (
         "SELECT kind, id FROM _erased WHERE account = ? AND (kind = 'before' OR id IN (SELECT value FROM json_each(?)))"
     )
     found = database.execute(query, (account, json.dumps(list(ids)))).fetchall()
-    before = next((id for kind, id in found if kind == "before"), None)
+    before = next((id for kind, id in found if kind == "before" and id <= now), None)
     return Erased(ids=frozenset((kind, id) for kind, id in found), before=before)
 
 

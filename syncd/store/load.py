@@ -24,6 +24,7 @@ from syncd.core.observations import (
     Turn,
 )
 from syncd.core.plan import Account, AccountCheckpoint, Failure, PendingTask
+from syncd.core.unreadable import ListingRead
 from syncd.core.walk import ConversationCheckpoint, Fresh, Reason
 from syncd.protocols import Backlog
 from syncd.store import rows
@@ -94,16 +95,46 @@ def load_pending(connection: Connection, account: str, kind: str, ids: Iterable[
 
 
 def load_failure(connection: Connection, account: str, kind: str, subject_id: str) -> Failure | None:
-    """The row in `failures` of that subject."""
+    """The row in `failures` of that subject, unless it tells of its entry in a list."""
     row = fetch_one(
         connection,
         "SELECT kind, subject_id, reason, request_id, tries, first_failed_at, next_try_at FROM failures"
-        " WHERE account = ? AND kind = ? AND subject_id = ?",
+        " WHERE account = ? AND kind = ? AND subject_id = ?"
+        " AND NOT EXISTS (SELECT 1 FROM _unreadable AS u"
+        " WHERE u.account = failures.account AND u.kind = failures.kind AND u.subject_id = failures.subject_id)",
         account,
         kind,
         subject_id,
     )
     return None if row is None else Failure(**dict(zip(Failure.__struct_fields__, row, strict=True)))
+
+
+def load_unreadable(connection: Connection, account: str, read: ListingRead) -> dict[str, Failure] | None:
+    """The failures of a listing's entries, by subject: of those that an answer names, or at its end of all.
+
+    None where there is nothing to plan, which hardly ever is otherwise.
+    """
+    any_known = "SELECT 1 FROM _unreadable WHERE account = ? AND listing = ? AND kind = ? LIMIT 1"
+    if not read.unreadable and fetch_one(connection, any_known, account, read.listing, read.kind) is None:
+        return None
+    names = None if read.met is not None else listed([*read.read, *(one.subject_id for one in read.unreadable)])
+    found = connection.execute(_UNREADABLE, (account, read.listing, read.kind, names, names))
+    known = (Failure(**dict(zip(Failure.__struct_fields__, row, strict=True))) for row in found)
+    return {failure.subject_id: failure for failure in known}
+
+
+_UNREADABLE = (
+    f"SELECT {', '.join(f'f.{name}' for name in Failure.__struct_fields__)} FROM _unreadable AS u"  # noqa: S608 - names of our own
+    " JOIN failures AS f ON f.account = u.account AND f.kind = u.kind AND f.subject_id = u.subject_id"
+    " WHERE u.account = ? AND u.listing = ? AND u.kind = ?"
+    " AND (? IS NULL OR u.subject_id IN (SELECT value FROM json_each(?)))"
+)
+
+
+def load_met(connection: Connection, account: str, conversation_id: str) -> frozenset[str]:
+    """The messages that a comparison has met so far, those that can't be read among them."""
+    sql = "SELECT message_id FROM _seen WHERE account = ? AND conversation_id = ?"
+    return fetch_ids(connection, sql, account, conversation_id)
 
 
 def first(found: list[Any]) -> Any:

@@ -1,6 +1,7 @@
 """What the reading commands ask: plain queries on the public views, over a connection that can't write."""
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from syncd.core.sources import SOURCES
-from syncd.core.times import seconds_between
+from syncd.core.times import elapsed
 from syncd.errors import StoreTroubleError
 from syncd.files import companion
 from syncd.store.database import Connection, Database, Row, open_reader
@@ -37,7 +38,7 @@ WHERE a.removed_at IS NULL ORDER BY a.account
 """
 
 _PROGRESS = """
-SELECT max(at) FROM (
+SELECT max(CASE WHEN at <= :now THEN at END) FROM (
   SELECT state_since AS at FROM accounts WHERE account = :account
   UNION ALL SELECT first_started_at FROM accounts WHERE account = :account
   UNION ALL SELECT (SELECT changed_at FROM conversations WHERE account = :account ORDER BY change_id DESC LIMIT 1)
@@ -158,9 +159,9 @@ def read_failing(database: Database, account: str) -> list[Row]:
     return database.execute(query, {"account": account}).fetchall()
 
 
-def read_progress(database: Database, account: str) -> str | None:
+def read_progress(database: Database, account: str, now: str) -> str | None:
     """When the account last got on: began, changed its state, or stored something new."""
-    at = database.execute(_PROGRESS, {"account": account}).fetchone()
+    at = database.execute(_PROGRESS, {"account": account, "now": now}).fetchone()
     return next(iter(at.values()))  # type: ignore[no-any-return]  # a time text, or None
 
 
@@ -174,13 +175,17 @@ def read_waiting(database: Database, longer_than: float) -> list[Row]:
     return database.execute(query, {"seconds": longer_than}).fetchall()
 
 
-def read_failures_before(database: Database, moment: str) -> list[Row]:
-    """Failures of present accounts that have lasted since before `moment`, the oldest first."""
+def read_failures_before(database: Database, moment: str, ahead: str) -> list[Row]:
+    """Failures of present accounts that have lasted since before `moment`, the oldest first.
+
+    One that began behind `ahead` began by a clock that was wrong, and nobody knows for how long it has lasted.
+    """
     query = (
         "SELECT x.* FROM failures x JOIN accounts a ON a.account = x.account "
-        "WHERE a.removed_at IS NULL AND x.first_failed_at < :moment ORDER BY x.first_failed_at"
+        "WHERE a.removed_at IS NULL AND (x.first_failed_at < :moment OR x.first_failed_at > :ahead) "
+        "ORDER BY x.first_failed_at"
     )
-    return database.execute(query, {"moment": moment}).fetchall()
+    return database.execute(query, {"moment": moment, "ahead": ahead}).fetchall()
 
 
 def read_schema_version(database: Database) -> int:
@@ -298,6 +303,12 @@ def read_figures(path: Path) -> list[dict[str, Any]]:
     return accounts
 
 
+def _age(since: str | None, now: str) -> float | None:
+    """Seconds since then; None where nobody knows: it never was, or lies ahead."""
+    age = math.inf if since is None else elapsed(since, now)
+    return None if math.isinf(age) else age
+
+
 def read_target_figures(path: Path) -> list[dict[str, Any]]:
     """Each target's changes behind, whether it fails, and the seconds since something went there."""
     with reading(path) as database:
@@ -307,7 +318,7 @@ def read_target_figures(path: Path) -> list[dict[str, Any]]:
             "target": row["target"],
             "behind": row["behind"],
             "failing": row["error"] is not None,
-            "age_seconds": None if row["published_at"] is None else seconds_between(row["published_at"], now),
+            "age_seconds": _age(row["published_at"], now),
         }
         for row in targets
     ]

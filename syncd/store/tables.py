@@ -538,7 +538,7 @@ _VIEWS: tuple[tuple[str, str, tuple[str, ...], tuple[str | Column, ...]], ...] =
                 type="real",
                 description="How long ago a poll last succeeded.",
                 unit="seconds",
-                null="none ever did",
+                null="none ever did, or the last one lies in the future, as the clock was set back since",
             ),
             "accounts.last_reconciled_at",
             "accounts.retry_at",

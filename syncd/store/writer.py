@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any, Protocol, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from syncd.core import observations as seen
 from syncd.core import outbox, proposals
@@ -41,12 +42,15 @@ from syncd.core.listing import (
     plan_listing_failed,
     plan_listing_proved,
     plan_listings_due,
+    plan_proposals_listed,
     plan_unread,
 )
 from syncd.core.model import Conversation, Instant, Outgoing
 from syncd.core.observations import HeldAccount, Observation, PageRead
 from syncd.core.outbox import Answered, Attempted, Found, Looked, Ordered, Queued, Unanswered
 from syncd.core.plan import Plan
+from syncd.core.times import LONGEST_BACKOFF_SECONDS, after
+from syncd.core.unreadable import find_listing, plan_listing_due, plan_unreadable
 from syncd.errors import DatabaseError, StoreTroubleError
 from syncd.protocols import Backlog, Clock
 from syncd.store.apply import Applied, Recorded, Transaction, load_unlogged, write
@@ -54,6 +58,7 @@ from syncd.store.chats import CHAT_PLANNERS
 from syncd.store.database import is_doubtful, is_trouble, translated
 from syncd.store.erase import plan_without_erased
 from syncd.store.load import (
+    listed,
     load_account,
     load_backlog,
     load_claim,
@@ -61,6 +66,7 @@ from syncd.store.load import (
     load_entries,
     load_jobs,
     load_listing,
+    load_met,
     load_named,
     load_proposal,
     load_proposals,
@@ -68,6 +74,7 @@ from syncd.store.load import (
     load_task,
     load_turn,
     load_unread,
+    load_unreadable,
 )
 from syncd.store.migrate import Writer
 from syncd.store.outbox import has_open, load_one, load_row, load_settling, load_waiting, load_wish
@@ -116,6 +123,21 @@ def refuse_job(job: WriterJob, error: Exception) -> None:
 # What the engine asks of the store between its observations.
 
 
+_DUE = """
+SELECT kind, subject_id FROM (
+  SELECT kind, subject_id, due_at, :failing AND EXISTS (
+    SELECT 1 FROM failures f
+    WHERE f.account = o.account AND f.kind = o.kind AND f.subject_id = o.subject_id) AS fails
+  FROM _owed o WHERE account = :account
+  UNION ALL
+  SELECT 'listing', u.listing, min(f.next_try_at), :failing FROM _unreadable u
+  JOIN failures f ON f.account = u.account AND f.kind = u.kind AND f.subject_id = u.subject_id
+  WHERE u.account = :account GROUP BY u.listing)
+WHERE (due_at <= :now OR due_at > :latest OR fails) AND kind IN (SELECT value FROM json_each(:kinds)) ORDER BY due_at
+"""
+"""What lies further ahead than anything is ever put off was put there by a clock that was wrong."""
+
+
 class Questions(ABC):
     """The questions of protocols.Store, for whoever can read."""
 
@@ -131,12 +153,9 @@ class Questions(ABC):
         self, account: str, now: Instant, kinds: Sequence[str], *, failing: bool = False
     ) -> list[tuple[str, str]]:
         """Kind and subject of all of these kinds that is due, oldest first; `failing`: or fails, due or not."""
-        marks = ", ".join("?" * len(kinds))
-        fails = "SELECT 1 FROM failures f WHERE f.account = _owed.account AND f.kind = _owed.kind"
-        fails = f" OR EXISTS ({fails} AND f.subject_id = _owed.subject_id)" if failing else ""
-        due = f"account = ? AND (due_at <= ?{fails}) AND kind IN ({marks})"
-        sql = f"SELECT kind, subject_id FROM _owed WHERE {due} ORDER BY due_at, rowid"  # noqa: S608 - question marks
-        found = await self.read(lambda connection: connection.execute(sql, (account, now, *kinds)).fetchall())
+        latest = after(now, LONGEST_BACKOFF_SECONDS)
+        words = {"account": account, "now": now, "latest": latest, "kinds": listed(kinds), "failing": failing}
+        found = await self.read(lambda connection: connection.execute(_DUE, words).fetchall())
         return [(kind, subject_id) for kind, subject_id in found]
 
     async def fetch_failures(self, account: str) -> dict[tuple[str, str], Instant]:
@@ -290,14 +309,34 @@ _PLANNERS: dict[type[seen.Observation], Planner] = {
     ),
     seen.JobsRead: lambda tx, o: plan_jobs(load_jobs(tx.connection, o.account, [job.id for job in o.jobs]), o),
     seen.SuspectsSettled: lambda tx, o: plan_suspects_settled(load_suspects(tx.connection, o.account), o),
+    seen.ProposalsListed: lambda _, o: plan_proposals_listed(o),
+    seen.ListingDue: _of_account(plan_listing_due),
     seen.Overdue: lambda tx, o: plan_overdue(load_turn(tx.connection, o.account, o.conversation_id), o),
 }
+
+
+def _with_unreadable(tx: Transaction, o: seen.Observation, plan: Plan) -> Plan:
+    """The plan, and what the observation says of entries that can't be read."""
+    read = find_listing(o, plan)
+    known = None if read is None else load_unreadable(tx.connection, o.account, read)
+    if read is None or known is None:
+        return plan
+    if isinstance(o, PageRead) and read.met is not None:
+        read = replace(read, met=read.met | load_met(tx.connection, o.account, o.page.conversation_id))
+    more = plan_unreadable(known, read, o.now)
+    return replace(
+        plan,
+        failures=plan.failures + more.failures,
+        recovered=plan.recovered + more.recovered,
+        set_aside=more.set_aside,
+    )
 
 
 def apply(transaction: Transaction, observation: seen.Observation) -> Applied:
     """Plan the observation against the rows held, and write the plan."""
     planner = _PLANNERS[type(observation)]
     plan = plan_without_erased(transaction, observation, lambda kept: planner(transaction, kept))
+    plan = _with_unreadable(transaction, observation, plan)
     applied = write(transaction, observation.account, observation.now, plan)
     if isinstance(observation, seen.PageRead):
         join(transaction, observation)

@@ -190,3 +190,30 @@ def test_status_for_people(run: Any, mirror: Any, monkeypatch: pytest.MonkeyPatc
 def test_status_before_the_first_account(run: Any, mirror: Any) -> None:
     """A database without accounts says what to do."""
     assert "syncd sync begins" in run("status", "--db", mirror.path).out
+
+
+def test_a_poll_in_the_future_is_not_fresh(run: Any, mirror: Any, now: str) -> None:
+    """A last poll, a failure or a first pass that lies ahead, as the clock was set back since, is no sign of health."""
+    later = after(now, 400 * 86_400)
+    mirror.add_account("acme", last_success_at=later)
+    mirror.add_account("begun", state="starting", state_since=later, first_started_at=later, last_success_at=None)
+    mirror.add_account("fails")
+    mirror.insert("failures", account="fails", kind="page", subject_id="c", reason="BAD", first_failed_at=later)
+    ended = run("check", "--json", "--db", mirror.path)
+    assert sorted(kinds(ended)) == ["failure", "stale", "stale"]
+    assert "the clock was set back" in run("check", "--db", mirror.path).out
+
+
+def test_an_age_is_never_negative(run: Any, mirror: Any, now: str) -> None:
+    """The view `freshness` knows no age of a poll that lies in the future."""
+    mirror.add_account("acme", last_success_at=after(now, 400 * 86_400))
+    rows = run("sql", "SELECT age_seconds FROM freshness", "--json", "--db", mirror.path).data
+    assert rows == [{"age_seconds": None}]
+
+
+def test_a_target_that_was_published_in_the_future(run: Any, mirror: Any, now: str) -> None:
+    """A target that fails since a time that lies ahead has failed for longer than anybody knows."""
+    mirror.add_account("acme")
+    later = after(now, 400 * 86_400)
+    mirror.insert("_published", target="t", follows=1, place=0, error="away", tries=1, failing_since=later)
+    assert kinds(run("check", "--json", "--db", mirror.path)) == ["publish"]

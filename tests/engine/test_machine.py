@@ -78,6 +78,7 @@ class MirrorMachine(Story):
         assert {row["reason"] for row in self.rig.failures().values()} <= {"interview_not_ready"}
         assert self.rig.differences() == []
         assert self.find_kept() == []
+        assert self.rig.rows("SELECT * FROM _unreadable") == []
         assert broken_laws(self.rig.events(), self.rig.announced, self.news) == []
         self.has_failed = False
 

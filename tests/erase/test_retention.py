@@ -51,7 +51,7 @@ def test_what_is_too_old_does_not_come_back(world: World) -> None:
         )
     )
     with open_writer(world.path) as writer:
-        erased = load_erased(writer.connection, "ot", {"old", "new", "c1"})
+        erased = load_erased(writer.connection, "ot", {"old", "new", "c1"}, "2099-01-01T00:00:00.000Z")
     assert [getattr(row, "id", None) for row in without_erased(plan, erased).rows] == ["new"]
 
 

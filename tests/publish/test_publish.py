@@ -366,3 +366,19 @@ def test_without_a_mirror_there_is_nothing_to_publish(
     """Publishing makes no database: without one it ends with 1."""
     empty = Home(tmp_path_factory.mktemp("empty"))
     assert empty.run("publish", station.url).code == 1
+
+
+def test_ids_with_nul_have_a_row_each(station: Station) -> None:
+    """Ids that PostgreSQL has no room for, as an older syncd kept them, neither meet another's nor stop anything."""
+    station.publish_well()
+    ids = ["odd\0x", "odd\ufffdx", "odd\0\0x"]
+    with open_writer(station.home.db) as writer, writer.transaction() as database:
+        change_id = next_change(database)
+        for id_ in ids:
+            database.execute(
+                "INSERT INTO messages (account, id, conversation_id, first_seen_at, changed_at, change_id)"
+                " SELECT account, ?, conversation_id, first_seen_at, changed_at, ? FROM messages LIMIT 1",
+                (id_, change_id),
+            )
+    assert station.publish_well()["rows"] >= len(ids)
+    assert len(station.ask("SELECT 1 FROM messages WHERE id LIKE 'odd%'")) == len(ids)

@@ -198,3 +198,11 @@ def test_stop_ends_a_stall(sim: Simulator) -> None:
     sim.stop()
     thread.join(60)
     assert len(errors) == 1
+
+
+def test_rewritten_answers(sim: Simulator, api: httpx.Client) -> None:
+    """The right answer comes with other bytes in it, in so many places."""
+    sim.faults.rewrite(r'"id":"[^"]*"', '"id":NaN', 2, path="^/messages")
+    body = api.get("/messages").text
+    assert body.count('"id":NaN') == 2
+    assert api.get("/messages").text.count("NaN") == 0

@@ -110,7 +110,7 @@ def test_envelopes(answer: MakeAnswer) -> None:
     for body in ({"jobs": [{"id": "j1"}]}, {"data": [{"id": "j1"}]}, [{"id": "j1"}]):
         assert hiring.parse_jobs(answer(body)).jobs == (Job(id="j1"),)
     for body in ({"proposals": [{"id": "p1"}]}, {"items": [{"id": "p1"}]}, [{"id": "p1"}]):
-        (with_candidate,) = hiring.parse_dossiers(answer(body)).proposals
+        (with_candidate,) = hiring.parse_dossiers(answer(body), "j1").proposals
         assert (with_candidate.proposal, with_candidate.partial) == (Proposal(id="p1"), True)
 
 
