@@ -1,6 +1,7 @@
 """One polite HTTP client for every source: authentication, connections, retries, bounded bodies, errors with a meaning.
 
-A request waits for its turn, travels over a connection of aiohttp's, and is read and decoded up to a bound. What goes
+A request waits for its turn. It is handed to the transport of httpx-aiohttp as httpx's own types, without the work that
+httpx's client does for each request, and its answer is read and decoded up to a bound. tenacity repeats it. What goes
 wrong becomes a FetchError that tells above all whether the request may have arrived.
 """
 
@@ -16,18 +17,18 @@ from importlib.metadata import version
 from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
-from random import uniform
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import certifi
+import httpx
 import msgspec
 from aiohttp.connector import Connection
+from httpx_aiohttp import AiohttpTransport
 from msgspec import Struct
-from multidict import CIMultiDict
-from yarl import URL
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from syncd.errors import (
     AuthError,
@@ -143,16 +144,14 @@ class PoliteClient:
             await asyncio.wait(self._closing, timeout=_CLOSE_SECONDS)
 
     async def _ask(self, request: "_Request") -> Answer:
-        limits, halt, attempt = self._limits, self._halt, 1
-        while True:
-            try:
-                return await self._attempt(request, halt)
-            except FetchError as fault:
-                if attempt == limits.attempts or not request.may_repeat_after(fault):
-                    raise
-            longest = min(limits.longest_wait, limits.first_wait * 2 ** (attempt - 1))
-            await self._clock.sleep(uniform(0, longest))  # noqa: S311 - it spreads requests and guards nothing
-            attempt += 1
+        retrying = AsyncRetrying(
+            sleep=self._clock.sleep,
+            stop=stop_after_attempt(self._limits.attempts),
+            wait=wait_random_exponential(multiplier=self._limits.first_wait, max=self._limits.longest_wait),
+            retry=retry_if_exception(request.may_repeat_after),
+            reraise=True,
+        )
+        return await retrying(self._attempt, request, self._halt)
 
     async def _attempt(self, request: "_Request", halt: "_Halt") -> Answer:
         """One attempt, or two where the token or a header was rotated meanwhile."""
@@ -175,45 +174,48 @@ class PoliteClient:
         self, request: "_Request", token: str | None, configured: Mapping[str, str] | None, halt: "_Halt"
     ) -> Answer:
         """One request on the wire; what was refused while this one waited for its turn is refused here too."""
-        headers = CIMultiDict(configured or {})
+        headers = httpx.Headers(configured)
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         secrets = (*(configured or {}).values(), *request.texts, *((token,) if token else ()))
         try:
-            async with self._connected(request) as session:
+            async with self._connected(request) as transport:
                 if halt.refusal is not None:
                     raise halt.refusal
-                reply = await self._send(session, request, headers, secrets)
+                reply = await self._send(transport, request, headers, secrets)
         except FAULTS as fault:
             raise _unreachable(fault, request.name, secrets, once_only=request.is_once_only) from None
         return parse_answer(reply, self._clock.now(), conditional=request.etag is not None, decoder=request.decoder)
 
     async def _send(
-        self, session: aiohttp.ClientSession, request: "_Request", headers: CIMultiDict[str], secrets: tuple[str, ...]
+        self, transport: AiohttpTransport, request: "_Request", headers: httpx.Headers, secrets: tuple[str, ...]
     ) -> Reply:
         if request.content is not None:
             headers["Content-Type"] = "application/json"
         if request.etag is not None:
             headers["If-None-Match"] = request.etag
-        url = URL(str(URL(self._base_url)).rstrip("/") + request.target, encoded=True)
+        url = self._base_url.rstrip("/") + request.target
+        timeouts = {"connect": self._limits.connect_timeout, "read": self._limits.read_timeout}
+        asked = httpx.Request(
+            request.method, url, headers=headers, content=request.content, extensions={"timeout": timeouts}
+        )
         self.cost.requests += 1
-        async with (
-            asyncio.timeout(self._limits.deadline),
-            session.request(
-                request.method, url, headers=headers, data=request.content, allow_redirects=False
-            ) as response,
-        ):
-            status = response.status
-            self.cost.by_status[status] = self.cost.by_status.get(status, 0) + 1
-            body = await self._read(response, request.name)
+        async with asyncio.timeout(self._limits.deadline):
+            response = await transport.handle_async_request(asked)
+            try:
+                status = response.status_code
+                self.cost.by_status[status] = self.cost.by_status.get(status, 0) + 1
+                body = await self._read(response, request.name)
+            finally:
+                await response.aclose()
         return Reply(request=request.name, status=status, headers=response.headers, body=body, secrets=secrets)
 
-    async def _read(self, response: aiohttp.ClientResponse, name: str) -> bytearray:
+    async def _read(self, response: httpx.Response, name: str) -> bytearray:
         """The decoded body; refused as soon as more was decoded than any answer of an API holds."""
-        is_gzip = _is_gzip(", ".join(response.headers.getall("Content-Encoding", ())), name, response.status)
+        is_gzip = _is_gzip(", ".join(response.headers.get_list("content-encoding")), name, response.status_code)
         gunzip = _Gunzip() if is_gzip else None
         body = bytearray()
-        async for chunk in response.content.iter_any():
+        async for chunk in response.aiter_raw():
             self.cost.received_bytes += len(chunk)
             for piece in (chunk,) if gunzip is None else gunzip.feed(chunk):
                 body += piece
@@ -221,30 +223,26 @@ class PoliteClient:
                     raise ProtocolError(
                         f"{name} was answered with more than {self._limits.body_limit} bytes: no answer is that long",
                         reason="too_large",
-                        status=response.status,
+                        status=response.status_code,
                     )
         if gunzip is not None:
             gunzip.end()
         return body
 
     @asynccontextmanager
-    async def _connected(self, request: "_Request") -> AsyncIterator[aiohttp.ClientSession]:
-        """A session for one request, in its turn; what is sent only once gets a connection that can't be stale."""
+    async def _connected(self, request: "_Request") -> AsyncIterator[AiohttpTransport]:
+        """A transport for one request, in its turn; what is sent only once gets a connection that can't be stale."""
         async with self._turns.take(request.urgency):
             if request.is_once_only:
-                pool = _Pool(self._open_session())
+                pool = _Pool(open_transport(self._base_url))
             else:
-                pool = self._pool = self._pool or _Pool(self._open_session())
+                pool = self._pool = self._pool or _Pool(open_transport(self._base_url))
             pool.users += 1
             try:
-                yield pool.session
+                yield pool.transport
             finally:
                 pool.users -= 1
                 self._close_unused(pool)
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        timeout = aiohttp.ClientTimeout(connect=self._limits.connect_timeout, sock_read=self._limits.read_timeout)
-        return open_session(self._base_url, timeout)
 
     def _drop_pool(self) -> None:
         pool, self._pool = self._pool, None
@@ -254,7 +252,7 @@ class PoliteClient:
     def _close_unused(self, pool: "_Pool") -> None:
         """Close a pool that no request uses or will use; in the background, as a cancelled request must not wait."""
         if pool is not self._pool and not pool.users:
-            task = asyncio.get_running_loop().create_task(pool.session.close())
+            task = asyncio.get_running_loop().create_task(pool.transport.aclose())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
@@ -281,7 +279,7 @@ class _Request(Struct, frozen=True, kw_only=True):
         """Whether doing it twice would be seen."""
         return self.method != "GET"
 
-    def may_repeat_after(self, fault: FetchError) -> bool:
+    def may_repeat_after(self, fault: BaseException) -> bool:
         """Whether it may go better at once: after a fault of the network, a 5xx, or a body cut short."""
         if self.is_once_only:
             return isinstance(fault, UnreachableError) and fault.reason == "connect"
@@ -295,10 +293,10 @@ class _Halt:
 
 
 class _Pool:
-    """A session with its connections, and how many requests use it now."""
+    """A transport with its connections, and how many requests use it now."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self.session = session
+    def __init__(self, transport: AiohttpTransport) -> None:
+        self.transport = transport
         self.users = 0
 
 
@@ -449,8 +447,8 @@ class _GuardedRequest(aiohttp.ClientRequest):
         return await super().send(conn)
 
 
-def open_session(base_url: str, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
-    """A session for one server, through the environment's proxy unless the server is on this machine."""
+def open_transport(base_url: str) -> AiohttpTransport:
+    """A transport to one server, through the environment's proxy unless the server is on this machine."""
     proxy = find_proxy(base_url)
     is_encrypted = "https" in (urlsplit(base_url).scheme, urlsplit(proxy or "").scheme)
     connector = aiohttp.TCPConnector(
@@ -461,7 +459,6 @@ def open_session(base_url: str, timeout: aiohttp.ClientTimeout) -> aiohttp.Clien
     session = aiohttp.ClientSession(
         connector=connector,
         request_class=_GuardedRequest,
-        timeout=timeout,
         headers={"User-Agent": _user_agent(), "Accept": "application/json", "Accept-Encoding": "gzip"},
         skip_auto_headers=("Content-Type",),
         max_line_size=_HEADER_BYTES,
@@ -471,7 +468,7 @@ def open_session(base_url: str, timeout: aiohttp.ClientTimeout) -> aiohttp.Clien
         proxy=proxy,
     )
     session._retry_connection = False  # noqa: SLF001 - the client itself repeats and counts what was sent
-    return session
+    return AiohttpTransport(client=session, verify=False)  # the session's connector knows whom to trust
 
 
 def find_proxy(base_url: str) -> str | None:
@@ -560,7 +557,16 @@ class _UnusableSettingError(Exception):
     """A setting of the environment that can't be used; its text may be shown and says what to do."""
 
 
-FAULTS: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError, zlib.error, _UnusableSettingError)
+FAULTS: Final = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    aiohttp.ClientError,
+    TimeoutError,
+    OSError,
+    ValueError,
+    zlib.error,
+    _UnusableSettingError,
+)
 """Everything that a request raises beside being cancelled; ValueError is a header or an address that can't be used."""
 
 _NEVER_LEFT: Final = (
@@ -588,6 +594,9 @@ _UNTOLD: Final = (
 
 def _unreachable(fault: Exception, request: str, secrets: tuple[str, ...], *, once_only: bool) -> UnreachableError:
     """The error for a fault of the network; for what must not be done twice, only whether it left is of use."""
+    # What httpx's names leave open, as whether a request has left, the exception behind them says.
+    if isinstance(fault, httpx.HTTPError) and isinstance(fault.__cause__, Exception):
+        fault = fault.__cause__
     if isinstance(fault, _UnusableSettingError):
         return UnreachableError(f"{request}: {fault}", reason="connect")
     # aiohttp's exceptions hold headers in their attributes, which is why they are not chained.
@@ -616,15 +625,13 @@ async def send_heartbeat(url: str) -> None:
     """Ask for the address once; raises UnreachableError, which does not name it: who knows it can feign our life."""
     parts = urlsplit(url)
     try:
-        async with (
-            asyncio.timeout(_HEARTBEAT_SECONDS),
-            open_session(url, aiohttp.ClientTimeout()) as session,
-            session.get(url, allow_redirects=False) as response,
-        ):
-            status = response.status
+        async with asyncio.timeout(_HEARTBEAT_SECONDS), open_transport(url) as transport:
+            response = await transport.handle_async_request(httpx.Request("GET", url))
+            await response.aclose()
     except FAULTS as fault:
         raise _unreachable(fault, "the heartbeat", (url, parts.path, parts.netloc), once_only=False) from None
-    if status // 100 not in (2, 3):
+    if response.status_code // 100 not in (2, 3):
         raise UnreachableError(
-            f"the heartbeat was answered with {status}; check [heartbeat] url", reason=f"http_{status}"
+            f"the heartbeat was answered with {response.status_code}; check [heartbeat] url",
+            reason=f"http_{response.status_code}",
         )
