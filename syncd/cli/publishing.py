@@ -199,12 +199,12 @@ class _Work:
         def log(event: str, *, level: str = "info", **fields: Any) -> None:
             getattr(logs.get_logger(), level)(event, target=self._target, **fields)
 
-        follower = Follower(publisher, changes, self._clock, lambda words: self._tell(words | {"follows": 1}), log)
+        follower = Follower(publisher, changes, self._clock, lambda words: self._tell(words | {"follows": True}), log)
         look_seconds = TOLD_LOOK_SECONDS if until_eof else LOOK_SECONDS
         follower.run(timeouts.stopping, timeouts.news, look_seconds)
         if not until_eof:  # nobody keeps it up to date any more
             with suppress(SyncdError):
-                self._tell({"follows": 0, "error": None})
+                self._tell({"follows": False, "error": None})
 
     def _tell(self, words: dict[str, Any]) -> None:
         run_holder_command(self._places, self._path, "published", {"target": self._target, **words})

@@ -31,6 +31,7 @@ from syncd.core.walk import (
     after_dead_cursor,
     begin,
     identify,
+    is_empty,
     is_explained,
 )
 
@@ -266,7 +267,13 @@ def plan_page(held: HeldConversation, read: PageRead) -> Plan:
     messages = held.messages | {message.id: message for message in read.page.messages}
     last = last_place(task, messages)
     reached = advance(
-        task.checkpoint, read.walk, read.page, last_id=task.entry.last_message_id, last=last, leads_on=read.leads_on
+        task.checkpoint,
+        read.walk,
+        read.page,
+        last_id=task.entry.last_message_id,
+        last=last,
+        leads_on=read.leads_on,
+        is_nameless=task.entry.last_message_id is None and not is_empty(task.entry),
     )
     checkpoint = _noted(reached.checkpoint, compared, last, whole=task.checkpoint.whole_since is not None)
     if (

@@ -9,11 +9,13 @@ backoff as whatever else fails.
 from msgspec import Struct
 from msgspec.structs import replace
 
-from syncd.core.chats import SnapshotRead, SubjectsRead
+from syncd.core.chats import SnapshotRead, SubjectMissing, SubjectsRead
 from syncd.core.model import Instant, Unreadable
 from syncd.core.observations import (
+    ConversationGone,
     Entries,
     HeldAccount,
+    InterviewMissing,
     JobsRead,
     ListingDue,
     ListingProved,
@@ -73,19 +75,26 @@ def find_listing(seen: Observation, plan: Plan) -> ListingRead | None:
 
 
 def _find_whole(seen: Observation) -> ListingRead | None:
-    """The same for a listing of one page, which is its end too."""
+    """The same for a listing of one page, which is its end too, and for one that is no longer there."""
     match seen:
         case TranscriptRead():
             listing = f"interview:{seen.transcript.interview.proposal_id}"
-            return _whole(listing, "interview_message", seen.transcript.unreadable)
+            found = _whole(listing, "interview_message", seen.transcript.unreadable)
+        case InterviewMissing():
+            found = _whole(f"interview:{seen.proposal_id}", "interview_message", ())
+        case ConversationGone():
+            found = _whole(f"thread:{seen.conversation_id}", "message", ())
+        case SubjectMissing():
+            found = _whole(f"chat:{seen.conversation_id}", "message", ())
         case SnapshotRead():
-            return _whole(f"chat:{seen.conversation_id}", "message", seen.snapshot.unreadable)
+            found = _whole(f"chat:{seen.conversation_id}", "message", seen.snapshot.unreadable)
         case SubjectsRead(single=False, list_of=None):
-            return _whole("jobs", "job", seen.unreadable)
+            found = _whole("jobs", "job", seen.unreadable)
         case SubjectsRead(single=False):
-            return _whole(f"candidates:{seen.list_of}", "candidate", seen.unreadable)
+            found = _whole(f"candidates:{seen.list_of}", "candidate", seen.unreadable)
         case _:
             return None
+    return found
 
 
 def _whole(listing: str, kind: str, unreadable: tuple[Unreadable, ...]) -> ListingRead:

@@ -201,6 +201,7 @@ class _Sight(Struct, frozen=True, kw_only=True):
 
     `ending`: why its cursor leads nowhere though it is not null; `stands`: nothing is behind it, as it came back
     itself, or as last pages have cursors here.
+    `is_nameless`: the entry has a last message whose id can't be kept.
     """
 
     page: Page
@@ -209,6 +210,7 @@ class _Sight(Struct, frozen=True, kw_only=True):
     last: Key | None
     ending: Ending | None
     stands: bool
+    is_nameless: bool
 
     @property
     def leads_on(self) -> bool:
@@ -297,13 +299,20 @@ def is_explained(checkpoint: ConversationCheckpoint, entry: Conversation) -> boo
     return entry.updated_at is None or (checkpoint.latest is not None and entry.updated_at <= checkpoint.latest)
 
 
-def advance(
-    checkpoint: ConversationCheckpoint, walk: Walk, page: Page, *, last_id: str | None, last: Key | None, leads_on: bool
+def advance(  # noqa: PLR0913 - the entry's last message takes three of them
+    checkpoint: ConversationCheckpoint,
+    walk: Walk,
+    page: Page,
+    *,
+    last_id: str | None,
+    last: Key | None,
+    leads_on: bool,
+    is_nameless: bool = False,
 ) -> Reached:
     """What the page that `walk` asked for means.
 
     `last_id` is the entry's last message, `last` its place if it is held (this page included); `leads_on` is the
-    trail's verdict on the cursor.
+    trail's verdict on the cursor. `is_nameless`: there is a last message whose id can't be kept.
     """
     places = sorted(message.place for message in page.messages)
     advances = _advances(walk, places)
@@ -322,6 +331,7 @@ def advance(
         last=last,
         ending=_find_ending(walk, page, leads_on=leads_on),
         stands=stands,
+        is_nameless=is_nameless,
     )
     if walk.goal == "probe":
         return _probe(checkpoint, walk, sight)
@@ -421,7 +431,7 @@ def _goal_backwards(checkpoint: ConversationCheckpoint, walk: Walk, *, reached: 
 def _is_reached(checkpoint: ConversationCheckpoint, walk: Walk, sight: _Sight) -> bool:
     """Whether the walk has come to the list's last message; a comparison has to meet it itself."""
     if sight.last_id is None:
-        return not sight.leads_on  # there may be a last one that has no name
+        return not (sight.is_nameless and sight.leads_on)
     if sight.is_last_unreadable:
         return True
     run = (walk.high,) if walk.verify else (walk.high, checkpoint.top)

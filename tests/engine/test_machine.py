@@ -73,6 +73,7 @@ class MirrorMachine(Story):
         self.has_failed, self.steps = True, 0
         self.sim.faults.clear()
         self.sim.quirks.endless_lists = False
+        self.end_impossible_pages()
         self.end_quarrels()
         self.runner.run(self._settle())
         assert {row["reason"] for row in self.rig.failures().values()} <= {"interview_not_ready"}
@@ -81,6 +82,14 @@ class MirrorMachine(Story):
         assert self.rig.rows("SELECT * FROM _unreadable") == []
         assert broken_laws(self.rig.events(), self.rig.announced, self.news) == []
         self.has_failed = False
+
+    def end_impossible_pages(self) -> None:
+        """A thread whose every page has a fresh cursor, or its cursor's own message alone, can't be walked to its end."""
+        quirks = self.sim.quirks
+        if quirks.expires_cursors():
+            quirks.last_page_cursor = False
+        if quirks.cursor_inclusive and quirks.page_cap == 1:
+            quirks.page_cap = None
 
     def find_kept(self) -> list[str]:
         """What is still held of people who have left, and was to be scrubbed."""

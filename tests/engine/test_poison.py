@@ -217,6 +217,18 @@ async def test_an_entry_without_a_name_may_be_any_that_is_missing(rig: Rig, raw:
     assert [e["message_id"] for e in rig.events("message.deleted")] == [message_id]
 
 
+@pytest.mark.parametrize("way", ["leave", "delete"])
+async def test_what_is_gone_has_no_poison(rig: Rig, way: str) -> None:
+    """What could not be read of a conversation is no failure any more once the conversation is gone."""
+    id_ = rig.sim.world.longest()
+    insert(rig, "message", "null", conversation=id_)
+    await rig.quiet()
+    assert len(rig.failures()) == 1
+    getattr(rig.sim.world, f"{way}_conversation")(id_)
+    await rig.quiet(4, full=True)
+    assert rig.failures() == {}
+
+
 async def test_a_conversation_that_becomes_poison_is_kept(rig: Rig) -> None:
     """The same for a conversation: it is on the list, so it is not gone."""
     await rig.quiet()
