@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from effort import examples
 from rig import Rig, SteeredClock, settled_world
 from syncd.errors import SyncdError
 from syncd.simulator import Simulator, Team, World
@@ -46,9 +46,6 @@ ODD = [
     '{"id":null,"":{"":[{}]}}',
 ]
 """Values that no document has there, as JSON; some of them are none by the letter."""
-
-EXAMPLES = int(os.environ.get("SYNCD_MACHINE_EXAMPLES", "0"))
-"""How many answers of each call are tried; 0: as many as the ordinary run has time for, the same ones each time."""
 
 Spoil = list[tuple[int, str]]
 spoils = st.lists(st.tuples(st.integers(0, 5000), st.sampled_from(ODD)), min_size=1, max_size=3)
@@ -144,9 +141,7 @@ async def team() -> Any:
             await rig.stop()
 
 
-hunted = settings(
-    max_examples=EXAMPLES or 8, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+hunted = settings(max_examples=examples(8), deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("call", CALLS)

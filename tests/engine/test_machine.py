@@ -84,7 +84,7 @@ class MirrorMachine(Story):
         self.has_failed = False
 
     def end_impossible_pages(self) -> None:
-        """A thread whose every page has a fresh cursor, or its cursor's own message alone, can't be walked to its end."""
+        """A thread whose every page has a fresh cursor, or the cursor's own message alone, has no way to its end."""
         quirks = self.sim.quirks
         if quirks.expires_cursors():
             quirks.last_page_cursor = False
