@@ -30,9 +30,8 @@ def test_the_columns_come_from_the_catalogue(run: Any) -> None:
     """`syncd docs columns` has each public column with its unit, what NULL means, and its description."""
     out = run("docs", "columns").out
     assert "\n## messages\n" in out
-    assert "| **id** | text | The server's id; on OpenATS `job:45`" in out
-    assert "\n| edited_at | time | When its author last edited it. NULL: " in out
-    assert "\n## inbox (view)\n" in out
+    assert "\n| **id** | TEXT | The message's id; of OpenATS job:ID or candidate:ID. |\n" in out
+    assert "\n| edited_at | TEXT, UTC time | When its text was last edited. NULL: it was not edited. |\n" in out
     assert "## _" not in out
 
 
