@@ -167,6 +167,8 @@ def test_reading_imports_nothing_heavy(inbox: Any, command: list[str]) -> None:
         "apscheduler",
         "structlog",
         "aiohttp",
+        "httpx",
+        "tenacity",
         "starlette",
         "uvicorn",
         "asyncio",

@@ -9,13 +9,14 @@ import os
 import signal
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+from httpx_aiohttp.transport import AiohttpResponseStream
 
 from syncd import logs
 
@@ -101,16 +102,18 @@ def watch_sql(boundaries: Boundaries) -> None:
 
 def watch_requests(boundaries: Boundaries) -> None:
     """Every request, from before it is sent to after its whole answer was read."""
-    request = aiohttp.ClientSession.request
+    send, close = AiohttpTransport.handle_async_request, AiohttpResponseStream.aclose
 
-    @asynccontextmanager
-    async def watched(self: aiohttp.ClientSession, *arguments: Any, **named: Any) -> AsyncIterator[Any]:
+    async def watched(self: AiohttpTransport, request: httpx.Request) -> httpx.Response:
         boundaries.meet("request before")
-        async with request(self, *arguments, **named) as response:
-            yield response
+        return await send(self, request)
+
+    async def closed(self: AiohttpResponseStream) -> None:
+        await close(self)
         boundaries.meet("request after")
 
-    aiohttp.ClientSession.request = watched  # type: ignore[assignment,method-assign]  # the point of it
+    AiohttpTransport.handle_async_request = watched  # type: ignore[method-assign]  # the point of it
+    AiohttpResponseStream.aclose = closed  # type: ignore[method-assign]  # the same
 
 
 def watch_files(boundaries: Boundaries) -> None:

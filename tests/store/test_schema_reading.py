@@ -102,7 +102,7 @@ def test_odd_characters_in_the_path(tmp_path: Path) -> None:
 
 def test_reading_imports_nothing_heavy() -> None:
     """A reading command does not pay for the writer's libraries."""
-    heavy = "{'sqlalchemy', 'sqlmodel', 'pydantic', 'aiohttp'}"
+    heavy = "{'sqlalchemy', 'sqlmodel', 'pydantic', 'aiohttp', 'httpx', 'tenacity'}"
     script = f"import sys, syncd.store.database; print({heavy} & sys.modules.keys())"
     child = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)  # noqa: S603 - our own words
     assert child.stdout == b"set()\n"
