@@ -20,8 +20,8 @@ from syncd.publish.target import (
     POSTGRES_TYPES,
     Changes,
     MirrorSnapshot,
+    Patient,
     Place,
-    Waiting,
     advance,
     check_version,
     claim,
@@ -108,7 +108,7 @@ _BY_TYPE: Mapping[Type, tuple[LiteralString, LiteralString]] = {
 class Rows:
     """Writes the tables of one schema inside a transaction, and tells its `timeouts` whenever it has got on."""
 
-    def __init__(self, cursor: "psycopg.Cursor", schema: str, timeouts: Waiting) -> None:
+    def __init__(self, cursor: "psycopg.Cursor", schema: str, timeouts: Patient) -> None:
         self._cursor = cursor
         self._schema = schema
         self._patience = timeouts
@@ -283,7 +283,7 @@ class Publisher:
     """
 
     def __init__(
-        self, changes: Changes, catalogue: Catalogue, connect: Callable[[], TargetConnection], timeouts: Waiting
+        self, changes: Changes, catalogue: Catalogue, connect: Callable[[], TargetConnection], timeouts: Patient
     ) -> None:
         self._changes = changes
         self._catalogue = catalogue

@@ -52,7 +52,7 @@ class MirrorSnapshot(Protocol):
         """The table and the key of each row that was deleted in that span, one table after the other."""
 
 
-class Waiting(Protocol):
+class Patient(Protocol):
     """Who looks after it that the target is not waited for in vain."""
 
     def expect(self) -> None:
