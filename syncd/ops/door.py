@@ -80,6 +80,9 @@ def take_lock(database: Path, *, group_read: bool = False) -> Lock:
     return Lock(path, descriptor)  # nothing is written into it: it may be a name of somebody else's file
 
 
+_TURNS_TO_WELCOME = 5  # of the event loop: asyncio takes a few from accepting a connection to calling `_welcome`
+
+
 class Door:
     """The holder's socket: open from `open` to `close`, it serves any number of callers at once."""
 
@@ -117,6 +120,8 @@ class Door:
         if self._server is None:
             return
         self._server.close()
+        for _ in range(_TURNS_TO_WELCOME):
+            await asyncio.sleep(0)
         for caller in self._callers:
             caller.cancel()
         await asyncio.gather(*self._callers, return_exceptions=True)
@@ -127,6 +132,9 @@ class Door:
         caller = asyncio.get_running_loop().create_task(self._converse(reader, writer))
         self._callers.add(caller)
         caller.add_done_callback(self._callers.discard)
+        caller.add_done_callback(
+            lambda _: writer.close()
+        )  # one that is cancelled before it begins does not do it itself
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         def say(line: dict[str, Any]) -> None:
