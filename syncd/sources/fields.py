@@ -24,6 +24,7 @@ _NUL: Final = b"\\u0000"
 _MOST_DEPTH: Final = 100
 _MOST_DIGITS: Final = 4000  # the interpreter refuses to write or read more than 4,300 (sys.get_int_max_str_digits)
 _BRACKET_OR_TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
+_BRACKET_OR_TEXT_BYTES: Final = re.compile(_BRACKET_OR_TEXT.pattern.encode(), re.DOTALL)
 _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _INTEGER_LIMIT: Final = 2**63
 OUR_TIME: Final = (
@@ -50,10 +51,10 @@ def parse_json(body: bytes | bytearray, decoder: msgspec.json.Decoder[Any] | Non
     if decoder is not None and _NUL not in body:
         with suppress(msgspec.MsgspecError, ValueError):
             return decoder.decode(body)
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return _parse_slowly(body)
+    if not _is_deep(body):
+        with suppress(msgspec.MsgspecError, ValueError):
+            return msgspec.json.decode(body)
+    return _parse_slowly(body)
 
 
 def render_json(value: Any) -> str:
@@ -65,10 +66,8 @@ def _parse_slowly(body: bytes | bytearray) -> Any:
     """Parse with the standard library, which accepts what msgspec refuses: lone surrogates, NaN, raw control signs."""
     text = body.decode("utf-8-sig", "replace")
     try:
-        return _mend(_slow.decode(text))
+        return _mend(_slow.decode(_without_depths(text)))
     except RecursionError:
-        with suppress(RecursionError):
-            return _mend(_slow.decode(_without_depths(text)))
         raise ValueError("nested too deeply, and never closed") from None
 
 
@@ -83,6 +82,19 @@ def _read_integer(digits: str) -> float:
 
 
 _slow: Final = json.JSONDecoder(parse_int=_read_integer, strict=False)
+
+
+def _is_deep(body: bytes | bytearray) -> bool:
+    """Whether anything is nested more deeply than is kept; how deep an interpreter can go differs between versions."""
+    if body.count(b"[") + body.count(b"{") <= _MOST_DEPTH:
+        return False
+    depth = 0
+    for found in _BRACKET_OR_TEXT_BYTES.finditer(body):
+        sign = found[0]
+        depth += (sign in (b"[", b"{")) - (sign in (b"]", b"}"))
+        if depth > _MOST_DEPTH:
+            return True
+    return False
 
 
 def _without_depths(text: str) -> str:
